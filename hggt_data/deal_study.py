@@ -9,7 +9,6 @@ from pathlib import Path
 from hggt_data.annotate.deal import require_names
 from hggt_data.annotate.round import Kind, Round
 from hggt_data.annotate.study.deal import StudyPictures, make_plan, require_no_study, write_study
-from hggt_data.annotate.study.plan import StudyPlan
 from hggt_data.annotate.study.settings import StudySettings
 from hggt_data.errors import HggtError, MatchError, SettingsError
 from hggt_data.groups import GroupSource
@@ -22,6 +21,7 @@ from hggt_data.ranges import require_lists
 from hggt_data.restored.matching import RestoredFiles, match_restored
 from hggt_data.restored.methods import Method, find_methods
 from hggt_data.schema import LR, ORIGINAL
+from hggt_data.study_plan import StudyPlan
 from hggt_data.tree.picture_folders import NamesOnly, PictureFolders, find_pictures
 
 _Read = Callable[[str], bytes]

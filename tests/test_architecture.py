@@ -17,7 +17,7 @@ ORDER = {
         {"errors"},
         {"io", "ranges"},
         {"schema", "licence"},
-        {"problems", "groups", "consensus", "unwanted", "palette"},
+        {"problems", "groups", "consensus", "unwanted", "palette", "study_plan"},
         {"statistics"},
         {"tree"},
         {"dataset", "patches", "annotate"},

@@ -5,11 +5,11 @@ from importlib.resources import files
 from pathlib import Path
 
 from hggt_data.annotate.markdown import Block, parse_markdown, plain_block
-from hggt_data.annotate.study.plan import StudyPlan
 from hggt_data.errors import RoundError
 from hggt_data.io.files import read_regular_file, read_utf8
 from hggt_data.io.text import escape_markdown, format_examples, plural
 from hggt_data.schema import QUESTION, Protocol
+from hggt_data.study_plan import StudyPlan
 
 INSTRUCTIONS = "instructions.md"
 EXAMPLES = "instructions"  # the folder of their pictures

@@ -14,12 +14,12 @@ from hggt_data.annotate.batches import BATCHES, require_own_batches, with_batche
 from hggt_data.annotate.deal import DealResult, require_names
 from hggt_data.annotate.round import Annotator, Round, groups_to_vote_on, lock_round, read_round, write_round
 from hggt_data.annotate.study.deal import extend_study
-from hggt_data.annotate.study.plan import write_plan
 from hggt_data.errors import RoundError
 from hggt_data.io.folders import replaced_folder
 from hggt_data.io.text import format_examples, plural
 from hggt_data.ranges import Count, require_arguments, require_lists
 from hggt_data.schema import ORIGINAL, group_order
+from hggt_data.study_plan import write_plan
 from hggt_data.tree.annotators import draw_pseudonym
 
 

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Literal, NotRequired, TypedDict
 
 from hggt_data.annotate.study.comparisons import Comparison, Comparisons, StudyEntry, parse_comparisons
-from hggt_data.annotate.study.plan import read_plan
 from hggt_data.errors import RoundError
 from hggt_data.io.files import link_or_copy, read_json, write_json
 from hggt_data.io.folders import lock_folder
@@ -22,6 +21,7 @@ from hggt_data.io.names import by_look, note_lookalike
 from hggt_data.io.parsing import read_value
 from hggt_data.licence import HGGT_LICENSE_NAME
 from hggt_data.schema import HGGT_PROTOCOL, ORIGINAL, Label, Protocol, group_order, require_group_id
+from hggt_data.study_plan import read_plan
 from hggt_data.tree.annotators import clean_name
 from hggt_data.tree.hggt_folders import picture_name
 

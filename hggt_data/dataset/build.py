@@ -165,6 +165,7 @@ def build_dataset(settings: BuildSettings) -> BuildResult:
     Raises:
         OSError: The disk is full or not writable.
         OutputError: The output folder contains other files, or another process is writing to it.
+        RoundError: The `plan.json` of a study is damaged.
         TableError: `sources` is not a CSV file of the expected columns.
         TreeError: A tree is missing, or has errors and `skip_faulty` is off (the message lists them by kind), or train
             and test overlap and `allow_overlap` is off.
@@ -357,7 +358,7 @@ def _complete(
     )
     schema = arrow_schema(manifest_features(draft, with_images=False))
     labels = {split: _read_labels(staging, split, shards, schema) for split in draft.splits}
-    return complete_folder(staging, draft, labels)
+    return complete_folder(staging, draft, labels, inputs.plan)
 
 
 def _read_labels(folder: Path, split: str, shards: list[Shard], schema: pa.Schema) -> pa.Table:

@@ -26,7 +26,7 @@ from hggt_data.dataset.card import (
     is_counted,
 )
 from hggt_data.dataset.features import SOURCE_COLUMNS, group_from_row
-from hggt_data.dataset.manifest import Manifest
+from hggt_data.dataset.manifest import PARQUET_PATH, Manifest
 from hggt_data.dataset.overlap import describe_overlap
 from hggt_data.dataset.vote_columns import VOTE_COLUMNS
 from hggt_data.io.files import sha256_of
@@ -115,7 +115,7 @@ def _version(manifest: Manifest) -> str:
 
 
 def _distribution(manifest: Manifest) -> Iterator[dict[str, Any]]:
-    """Every Parquet file with its hash, and the set of files of each config."""
+    """Every Parquet file and the plan of a study with their hashes, and the set of files of each config."""
     for file in manifest.contents():
         yield {
             "@type": "cr:FileObject",
@@ -123,7 +123,7 @@ def _distribution(manifest: Manifest) -> Iterator[dict[str, Any]]:
             "name": file.path,
             "contentUrl": file.path,
             "contentSize": f"{file.size_bytes} B",
-            "encodingFormat": _PARQUET,
+            "encodingFormat": _PARQUET if PARQUET_PATH.fullmatch(file.path) else "application/json",
             "sha256": file.sha256,
         }
     for folder in ("data", "labels"):

@@ -25,13 +25,15 @@ from hggt_data.dataset.manifest import (
     Manifest,
     Shard,
     is_manifest,
+    read_manifest,
 )
 from hggt_data.dataset.overlap import describe_overlap
 from hggt_data.dataset.shards import write_table_file
-from hggt_data.errors import OutputError
+from hggt_data.errors import DatasetError, OutputError
 from hggt_data.io.files import FileDigest, digest_of_file, is_system_file, read_regular_file, sha256_of, write_text
 from hggt_data.io.parsing import parse_json, read_value
 from hggt_data.io.text import format_examples
+from hggt_data.study_plan import PLAN_FILE, StudyPlan, write_plan
 
 if TYPE_CHECKING:
     from datasets import Features
@@ -55,9 +57,8 @@ def require_own_files(folder: Path) -> None:
     """Refuse to replace a folder that contains other files, or the `manifest.json` of another program."""
     files = (path for path in folder.rglob("*") if not path.is_dir() and not is_system_file(path.name))
     names = sorted(path.relative_to(folder).as_posix() for path in files)
-    foreign = [
-        name for name in names if name not in (*DESCRIPTIONS, MANIFEST_FILE) and not PARQUET_PATH.fullmatch(name)
-    ]
+    own = {*DESCRIPTIONS, MANIFEST_FILE, *([PLAN_FILE] if _has_plan(folder) else [])}
+    foreign = [name for name in names if name not in own and not PARQUET_PATH.fullmatch(name)]
     if (folder / MANIFEST_FILE).is_file() and not is_manifest(read_regular_file(folder / MANIFEST_FILE)):
         foreign.append(MANIFEST_FILE)
     if foreign:
@@ -67,11 +68,20 @@ def require_own_files(folder: Path) -> None:
         )
 
 
-def complete_folder(folder: Path, draft: Manifest, labels: Mapping[str, pa.Table]) -> Manifest:
-    """Write label tables, manifest and `DESCRIPTIONS` beside the shards in `folder`; remove everything else from it.
+def _has_plan(folder: Path) -> bool:
+    """Whether the dataset in a folder has the plan of a study."""
+    with suppress(DatasetError):
+        return read_manifest(folder).has_plan
+    return False
 
-    `draft` is the manifest without `files`; `labels` are each split's rows without pictures. Return the manifest as
-    written. The card is written last: until then `load_dataset` does not load the folder.
+
+def complete_folder(
+    folder: Path, draft: Manifest, labels: Mapping[str, pa.Table], plan: StudyPlan | None = None
+) -> Manifest:
+    """Write label tables, plan, manifest and `DESCRIPTIONS` beside the shards in `folder`; remove all else from it.
+
+    `draft` is the manifest without `files`; `labels` are each split's rows without pictures; `plan` is that of a study.
+    Return the manifest as written. The card is written last: until then `load_dataset` does not load the folder.
     """
     settings = draft.settings
     schema = arrow_schema(manifest_features(draft, with_images=False))
@@ -80,8 +90,12 @@ def complete_folder(folder: Path, draft: Manifest, labels: Mapping[str, pa.Table
         path.parent.mkdir(exist_ok=True)
         write_table_file(path, schema, [table])
     features, label_features = manifest_features(draft), manifest_features(draft, with_images=False)
-    tables = [digest_of_file(folder, f"labels/{split}.parquet") for split in labels]
-    described = replace(draft, files=tables)
+    paths = [f"labels/{split}.parquet" for split in labels]
+    if plan is not None:
+        write_plan(folder, plan)
+        paths.append(PLAN_FILE)
+    contents = [digest_of_file(folder, path) for path in paths]
+    described = replace(draft, files=contents)
     croissant = format_croissant(described, labels, features=features, label_features=label_features)
     card = format_card(
         labels,
@@ -98,7 +112,7 @@ def complete_folder(folder: Path, draft: Manifest, labels: Mapping[str, pa.Table
     )
     written = {CARD_FILE: card.encode(), CROISSANT_FILE: croissant.encode()}
     digests = [FileDigest(path, len(data), sha256_of(data)) for path, data in written.items()]
-    manifest = replace(draft, files=[*digests, *tables])
+    manifest = replace(draft, files=[*digests, *contents])
     write_text(folder / CROISSANT_FILE, croissant)
     write_text(folder / MANIFEST_FILE, manifest.to_text())
     shutil.rmtree(folder / _NOTES, ignore_errors=True)

@@ -14,6 +14,7 @@ from hggt_data.io.names import by_look, compare_names, look, note_lookalike
 from hggt_data.io.text import format_examples, nearest
 from hggt_data.problems import Problem
 from hggt_data.schema import SPLITS, ConsensusRule, Protocol
+from hggt_data.study_plan import PLAN_FILE, StudyPlan, read_plan
 from hggt_data.tree.layouts import list_tree
 from hggt_data.tree.listing import GroupFiles, Layout, Listing, ListOptions
 from hggt_data.tree.protocol import PROTOCOL_FILE
@@ -75,12 +76,13 @@ class SourceTable:
 
 @dataclass(frozen=True)
 class Inputs:
-    """Everything that a build reads."""
+    """Everything that a build reads; `plan` is that of a study, if the tree was merged from one."""
 
     roots: tuple[Root, ...]
     sources: SourceTable | None
     citation: Path | None
     citation_text: str | None
+    plan: StudyPlan | None
 
     @property
     def candidates(self) -> tuple[str, ...]:
@@ -181,6 +183,8 @@ class Inputs:
     def other_files(self) -> list[FileDigest]:
         """The files that belong to no single group, which the shards' inputs do not list."""
         beside = [(root, path) for root in self.roots for path in root.listing.common_files()]
+        if self.plan is not None:
+            beside.append((self.roots[0], self.roots[0].listing.root / PLAN_FILE))
         paths = {f"{root.name}/{path.name}": path for root, path in beside}
         given = {"sources": self.sources and self.sources.path, "citation": self.citation}
         paths |= {f"{name}/{path.name}": path for name, path in given.items() if path}
@@ -198,7 +202,8 @@ def read_inputs(
 ) -> Inputs:
     """Open and list the trees and read the other files; see `BuildSettings` for the parameters.
 
-    TreeError if a tree is missing, trees have different layouts or candidates, or two trees of a split share groups.
+    TreeError if a tree is missing, trees have different layouts or candidates, two trees of a split share groups, or
+    one of several trees has the plan of a study.
     """
     roots = [Root(f"train-{k}", None, list_tree(tree, ListOptions(table=table))) for k, tree in enumerate(trees)]
     if test_tree:
@@ -207,13 +212,27 @@ def read_inputs(
         candidates = {name for root in roots for name in root.listing.candidates}
         for root in roots:
             root.listing.candidates = tuple(sorted(candidates))
+    plan = _read_plan(roots)
     _require_fitting(roots)
     return Inputs(
         tuple(roots),
         None if sources is None else _read_sources(sources),
         citation,
         None if citation is None else _read_citation(citation),
+        plan,
     )
+
+
+def _read_plan(roots: Sequence[Root]) -> StudyPlan | None:
+    """The plan of the study that the tree was merged from; None if it is another tree."""
+    listings = [root.listing for root in roots if not {"pairs", "choices"}.isdisjoint(root.listing.votes)]
+    planned = [listing.root for listing in listings if (listing.root / PLAN_FILE).is_file()]
+    if planned and len(roots) > 1:
+        raise TreeError(
+            f"{planned[0] / PLAN_FILE} is the plan of a study, which does not hold for several trees together; build a "
+            "dataset of each study"
+        )
+    return read_plan(planned[0]) if planned else None
 
 
 def _require_fitting(roots: Sequence[Root]) -> None:

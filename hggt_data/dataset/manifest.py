@@ -29,6 +29,7 @@ from hggt_data.schema import (
     is_candidate,
     require_group_id,
 )
+from hggt_data.study_plan import PLAN_FILE
 
 MANIFEST_FILE = "manifest.json"
 CARD_FILE = "README.md"
@@ -40,7 +41,8 @@ DESCRIPTIONS = (CARD_FILE, CROISSANT_FILE)
 # 3: groups of any name, votes of other kinds than labels, digests of the pixels of candidates, too.
 SCHEMA_VERSION = 3
 _SPLIT = "|".join(SPLITS)
-# Everything that a build writes beside manifest and descriptions. No other file in a folder or repository is removed.
+# Everything that a build writes beside manifest, descriptions and the plan of a study. No other file in a folder or
+# repository is removed.
 PARQUET_PATH = re.compile(rf"data/({_SPLIT})-\d+-of-\d+\.parquet|labels/({_SPLIT})\.parquet")
 
 
@@ -108,9 +110,14 @@ class Manifest:
     schema_version: int = SCHEMA_VERSION
 
     def contents(self) -> list[FileDigest]:
-        """Shards and label tables, which must be as built, unlike `DESCRIPTIONS`."""
+        """Shards, label tables and the plan of a study, which must be as built, unlike `DESCRIPTIONS`."""
         shards = [FileDigest(shard.path, shard.size_bytes, shard.sha256) for shard in self.shards]
         return shards + [file for file in self.files if file.path not in DESCRIPTIONS]
+
+    @property
+    def has_plan(self) -> bool:
+        """Whether the dataset has the plan of a study, `plan.json`."""
+        return any(file.path == PLAN_FILE for file in self.files)
 
     def describe(self) -> str:
         """How many groups each split has, and the size on disk."""
@@ -217,7 +224,7 @@ def _require_consistent(manifest: Manifest) -> None:
     """ValueError if names would lead out of the dataset, or if counts and files do not agree."""
     strange = [file.path for file in manifest.files if file.path not in DESCRIPTIONS]
     strange += [shard.path for shard in manifest.shards]
-    if strange := [path for path in strange if not PARQUET_PATH.fullmatch(path)]:
+    if strange := [path for path in strange if path != PLAN_FILE and not PARQUET_PATH.fullmatch(path)]:
         raise ValueError(f"it lists {strange[0]!r}, which no build writes")
     if strange := [name for name in manifest.candidates if not is_candidate(name)]:
         raise ValueError(f"a candidate is {strange[0]!r}; expected letters, digits and ._+- as its name")

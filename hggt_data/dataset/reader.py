@@ -14,6 +14,7 @@ from hggt_data.io.files import LFS_POINTER, FileDigest, is_lfs_pointer, open_reg
 from hggt_data.io.images import Pixels, is_flat_digest
 from hggt_data.io.parsing import read_value
 from hggt_data.schema import PatchGroup
+from hggt_data.study_plan import PLAN_FILE, StudyPlan, read_plan
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -38,6 +39,7 @@ class DatasetSource(GroupSource):
         shards = [shard for shard in manifest.shards if shard.split == self.split]
         self._shards = [FileDigest(shard.path, shard.size_bytes, shard.sha256) for shard in shards]
         self._table = next(file for file in manifest.files if file.path == f"labels/{self.split}.parquet")
+        self._plan = next((file for file in manifest.files if file.path == PLAN_FILE), None)
         for file in (self._table, *self._shards):
             self._open(file).close()
         self.ids = [group for shard in shards for group in shard.ids]
@@ -103,6 +105,15 @@ class DatasetSource(GroupSource):
                 raise self._not_as_built(self._table, "has other content")
             self._labels = read_table_bytes(data, str(path), len(self.ids))
         return self._labels
+
+    def read_plan(self) -> StudyPlan | None:
+        """The plan of the study that the votes are from; None if there is none."""
+        if self._plan is None:
+            return None
+        self._open(self._plan).close()
+        if sha256_of(read_regular_file(self._folder / PLAN_FILE)) != self._plan.sha256:
+            raise self._not_as_built(self._plan, "has other content")
+        return read_plan(self._folder)
 
     def _not_labels(self, fault: str) -> DatasetError:
         return DatasetError(f"{self._folder / self._table.path}, {fault}; {self._remedy()}")

@@ -24,6 +24,7 @@ from hggt_data.io.files import link_or_copy, sha256_of_file
 from hggt_data.io.folders import new_folder, replaced_folder
 from hggt_data.io.workers import advance, run_tasks
 from hggt_data.schema import PatchGroup
+from hggt_data.study_plan import read_plan
 from hggt_data.unwanted import Unwanted
 
 
@@ -149,7 +150,7 @@ def remove_from_dataset(folder: Path, output: Path, found: Found, unwanted: Unwa
         )
         table_schema = arrow_schema(manifest_features(draft, with_images=False))
         labels = {split: pa.Table.from_pylist(list(rows.values()), table_schema) for split, rows in tables.items()}
-        done = complete_folder(staging, draft, labels)
+        done = complete_folder(staging, draft, labels, read_plan(folder) if manifest.has_plan else None)
         edited = [path for path in DESCRIPTIONS if _is_edited(folder / path, manifest)]
     kept = sum(task.updates is None for task in tasks)
     return Rewritten(done, kept, edited)

@@ -1,8 +1,8 @@
-"""A copy of a built dataset that does not show who labelled it.
+"""A copy of a built dataset to push, which does not show who labelled it.
 
 Names become pseudonyms, which a file of the dataset's owner keeps the same from one version to the next. Times count
 from each annotator's first start, so pace and pauses stay but dates do not. How people looked at pictures (`full_zoom`)
-is left out. Pictures and labels are unchanged.
+is left out, even if names and times are kept. Pictures and labels are unchanged.
 """
 
 import io
@@ -25,6 +25,7 @@ from hggt_data.dataset.vote_columns import VOTE_COLUMNS
 from hggt_data.errors import DatasetError
 from hggt_data.io.files import csv_writer, read_csv, sha256_of, sha256_of_file, write_text
 from hggt_data.io.workers import advance, run_tasks
+from hggt_data.study_plan import read_plan
 from hggt_data.tree.annotators import draw_pseudonym
 
 # Raise it when the code changes the content of a copy.
@@ -63,8 +64,7 @@ class Pseudonymizer:
     def _replace_vote(self, vote: dict[str, Any]) -> dict[str, Any]:
         clock = _clock(vote)
         times = {key: self._relative(clock, parse_time(vote[key])) for key in ("start", "end")}
-        zoom = {"full_zoom": None} if "full_zoom" in vote else {}
-        return vote | times | zoom | {key: self.pseudonyms[name] for key, name in _named(vote)}
+        return _without_zoom(vote) | times | {key: self.pseudonyms[name] for key, name in _named(vote)}
 
     def _relative(self, clock: Clock | None, time: datetime | None) -> str | None:
         if time is None or clock is None or clock not in self.starts:
@@ -72,6 +72,15 @@ class Pseudonymizer:
         if abs(time - self.median_starts[clock]) > _LONGEST_ROUND:
             return None
         return format_time(_FIRST_START + (time - self.starts[clock]))
+
+
+@dataclass(frozen=True)
+class NameKeeper:
+    """Keeps the names and times of a dataset, and leaves out only how people looked at pictures."""
+
+    def replace(self, row: Mapping[str, Any]) -> dict[str, Any]:
+        """The columns of votes in a row, as pyarrow returns them."""
+        return {column: list(map(_without_zoom, row[column])) for column in _COLUMNS if column in row}
 
 
 def find_names(labels: Mapping[str, pa.Table]) -> set[str]:
@@ -129,11 +138,11 @@ def write_pseudonyms(path: Path, pseudonyms: Mapping[str, str]) -> None:
     write_text(path, text.getvalue(), private=True)
 
 
-def anonymized_copy(
+def write_copy(
     dataset: Path,
     manifest: Manifest,
     labels: Mapping[str, pa.Table],
-    pseudonymizer: Pseudonymizer,
+    pseudonymizer: Pseudonymizer | NameKeeper,
     copy: Path,
     *,
     workers: int,
@@ -147,7 +156,7 @@ def anonymized_copy(
         dataset: a built dataset that agrees with its manifest.
         manifest: of the dataset.
         labels: rows without pictures, by split.
-        pseudonymizer: replaces names and times.
+        pseudonymizer: replaces names and times, or keeps them.
         copy: an empty folder, or the one of the interrupted run.
         workers: worker processes; the result does not depend on them.
         keep_shards: if false, only sizes and hashes are computed, which needs room for one shard per worker.
@@ -177,9 +186,10 @@ def anonymized_copy(
         )
     total = sum(len(shard.ids) for shard in manifest.shards)
     shards = list(run_tasks(_write_shard, tasks, workers, total=total, label="replacing names"))
+    settings = {"pseudonymous": True, "num_pseudonyms": len(find_names(labels))}
     draft = replace(
         manifest,
-        settings=manifest.settings | {"pseudonymous": True, "num_pseudonyms": len(find_names(labels))},
+        settings=manifest.settings | (settings if isinstance(pseudonymizer, Pseudonymizer) else {}),
         inputs=[],
         problems=[],  # their texts may name slots and people
         # A shard's key depends on times and names.
@@ -187,9 +197,8 @@ def anonymized_copy(
         schema_version=SCHEMA_VERSION,
     )
     table_schema = arrow_schema(manifest_features(draft, with_images=False))
-    return complete_folder(
-        copy, draft, {split: _replace_in_table(table, pseudonymizer, table_schema) for split, table in labels.items()}
-    )
+    replaced = {split: _replace_in_table(table, pseudonymizer, table_schema) for split, table in labels.items()}
+    return complete_folder(copy, draft, replaced, read_plan(dataset) if manifest.has_plan else None)
 
 
 @dataclass(frozen=True)
@@ -205,7 +214,7 @@ class _CopyTask:
     schema: bytes
     pictures: list[str]
     rows: bytes
-    pseudonymizer: Pseudonymizer
+    pseudonymizer: Pseudonymizer | NameKeeper
     key: str
     finished: Shard | None
     keep: bool
@@ -250,7 +259,7 @@ def _write_ipc(table: pa.Table) -> bytes:
     return data
 
 
-def _replace_in_table(table: pa.Table, pseudonymizer: Pseudonymizer, schema: pa.Schema) -> pa.Table:
+def _replace_in_table(table: pa.Table, pseudonymizer: Pseudonymizer | NameKeeper, schema: pa.Schema) -> pa.Table:
     columns = [column for column in _COLUMNS if column in table.column_names]
     rows = [pseudonymizer.replace(row) for row in table.select(columns).to_pylist()]
     for column in columns:
@@ -262,6 +271,10 @@ def _replace_in_table(table: pa.Table, pseudonymizer: Pseudonymizer, schema: pa.
 
 def _is_picture(path: str) -> bool:
     return path.lower().endswith(".png")
+
+
+def _without_zoom(vote: dict[str, Any]) -> dict[str, Any]:
+    return vote | {"full_zoom": None} if "full_zoom" in vote else vote
 
 
 def _voter(vote: Mapping[str, Any]) -> tuple[str, str]:

@@ -29,12 +29,13 @@ from hggt_data.dataset.shards import read_table_bytes
 from hggt_data.errors import DatasetError, HubError, OutputError, PublishError, WorkerError
 from hggt_data.hub.plan import Destination, Push, look_up
 from hggt_data.hub.pseudonyms import (
-    anonymized_copy,
+    NameKeeper,
     find_names,
     has_times,
     has_zoom,
     make_pseudonymizer,
     read_pseudonyms,
+    write_copy,
     write_pseudonyms,
 )
 from hggt_data.hub.repository import Branch, Repository
@@ -52,7 +53,7 @@ class PushSettings(Destination):
 
     Attributes:
         dataset: Folder that hggt-data build wrote.
-        keep_names: Push annotators' names and working times unchanged.
+        keep_names: Push annotators' names and working times unchanged. What they saw at 100 % is never pushed.
         new_pseudonyms: Draw new pseudonyms if the file with the old ones is lost.
         i_have_permission: Allow a public push of data under the HGGT terms, or without a known licence.
         workers: Worker processes.  [default: one per core, at most 8]
@@ -93,7 +94,7 @@ class DatasetPush(Push):
 def open_push(settings: PushSettings) -> Iterator[DatasetPush]:
     """Check everything and prepare the files to send.
 
-    Nothing is sent until `push` is called. A copy without names is removed at the end of the block, but kept for the
+    Nothing is sent until `push` is called. A copy to push is removed at the end of the block, but kept for the
     next run if an interruption or a fault of the Hub or the disk ended the block.
 
     Args:
@@ -220,31 +221,29 @@ class _Prepared:
 def _prepared(
     settings: PushSettings, folder: Path, manifest: Manifest, previous: _Previous | None
 ) -> Iterator[_Prepared]:
-    """The dataset itself if it has nothing to hide, otherwise a copy without names."""
+    """The dataset itself if it has nothing to hide, otherwise a copy without it."""
     labels = {split: _read_labels(folder, split) for split in manifest.splits}
     names = find_names(labels)
     if manifest.settings.get("pseudonymous"):
         yield _Prepared(folder, manifest, "pseudonyms and relative times, as in this dataset")
         return
-    if settings.keep_names:
-        yield _Prepared(folder, manifest, f"{plural(len(names), 'name')} and all times are pushed unchanged")
+    keeps_names = settings.keep_names
+    annotators = _describe_annotators(labels, names, keeps_names=keeps_names)
+    if not has_zoom(labels) and (keeps_names or not (names or has_times(labels))):
+        yield _Prepared(folder, manifest, annotators)
         return
-    if not names and not has_times(labels) and not has_zoom(labels):
-        yield _Prepared(folder, manifest, "no names; no times")
-        return
+    hides_names = bool(names) and not keeps_names
     known = read_pseudonyms(settings.pseudonyms_file)
-    if names and not settings.new_pseudonyms:
+    if hides_names and not settings.new_pseudonyms:
         _require_pseudonyms(settings, known, previous)
-    annotators = f"{plural(len(names), 'name')} replaced by pseudonyms" if names else "no names"
-    annotators += "; times made relative" if has_times(labels) else "; no times"
     workers = settings.workers or default_workers()
     if settings.dry_run:
         with tempfile.TemporaryDirectory(prefix="hggt-dry-run-") as temporary:
-            copy, pseudonymizer = Path(temporary), make_pseudonymizer(labels, known)
-            written = anonymized_copy(folder, manifest, labels, pseudonymizer, copy, workers=workers, keep_shards=False)
+            copy, changes = Path(temporary), NameKeeper() if keeps_names else make_pseudonymizer(labels, known)
+            written = write_copy(folder, manifest, labels, changes, copy, workers=workers, keep_shards=False)
             yield _Prepared(copy, written, annotators)
         return
-    if names:
+    if hides_names:
         annotators += f"; keep {settings.pseudonyms_file.name} private"
     # Beside the dataset, because a build refuses unknown files inside it.
     with open_beside(folder, "push") as place:
@@ -255,19 +254,30 @@ def _prepared(
             pseudonymizer = make_pseudonymizer(labels, known | read_pseudonyms(draft))
             write_pseudonyms(draft, pseudonymizer.pseudonyms)
             copy.mkdir(exist_ok=True)
-            written = anonymized_copy(folder, manifest, labels, pseudonymizer, copy, workers=workers)
-            yield _Prepared(copy, written, annotators, pseudonymizer.pseudonyms if names else {})
+            changes = NameKeeper() if keeps_names else pseudonymizer
+            written = write_copy(folder, manifest, labels, changes, copy, workers=workers)
+            yield _Prepared(copy, written, annotators, pseudonymizer.pseudonyms if hides_names else {})
         except OutputError:
             with suppress(OSError):  # unless a copy was begun
                 place.rmdir()
             raise
         except (HubError, WorkerError, OSError, KeyboardInterrupt) as error:
-            error.add_note(f"The copy without names stays in {place} for the next run; without one, delete it.")
+            error.add_note(f"The copy to push stays in {place} for the next run; without one, delete it.")
             raise
         except BaseException:
             shutil.rmtree(place, ignore_errors=True)
             raise
         shutil.rmtree(place, ignore_errors=True)
+
+
+def _describe_annotators(labels: Mapping[str, pa.Table], names: set[str], *, keeps_names: bool) -> str:
+    """The plan's line about annotators."""
+    if keeps_names:
+        text = f"{plural(len(names), 'name')} and all times are pushed unchanged"
+    else:
+        text = f"{plural(len(names), 'name')} replaced by pseudonyms" if names else "no names"
+        text += "; times made relative" if has_times(labels) else "; no times"
+    return text + ("; what was seen at 100 % left out" if has_zoom(labels) else "")
 
 
 def _read_labels(folder: Path, split: str) -> pa.Table:
@@ -307,7 +317,7 @@ def _warn_of_edits(folder: Path, manifest: Manifest, sent: Path, previous: _Prev
     for path in DESCRIPTIONS:
         here = _read_if_present(folder / path)
         if folder != sent and here is not None and not manifest.is_as_built(path, here):
-            yield f"{path} was edited here; the copy without names gets a new one, without the edit"
+            yield f"{path} was edited here; the copy to push gets a new one, without the edit"
         if previous is None:
             continue
         remote = previous.repository.read_file(path, previous.revision)
@@ -328,7 +338,7 @@ def _require_room(place: Path, manifest: Manifest) -> None:
     free = shutil.disk_usage(place).free
     if needed > free:
         raise OutputError(
-            f"{place}: the copy without names needs {needed:,} more bytes, but only {free:,} are free; free some space "
+            f"{place}: the copy to push needs {needed:,} more bytes, but only {free:,} are free; free some space "
             "or move the dataset to a larger disk"
         )
 

@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from hggt_data.annotate.study.plan import StudyPlan
 from hggt_data.io.text import plural
+from hggt_data.study_plan import StudyPlan
 from hggt_eval.report.tables import format_signed
 from hggt_eval.study.analysis import Analysis
 

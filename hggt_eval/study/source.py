@@ -5,14 +5,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from hggt_data.annotate.round import ASSIGNMENTS
-from hggt_data.annotate.study.plan import PLAN_FILE, StudyPlan, is_damaged_name, read_plan
 from hggt_data.annotate.study.votes import read_study
+from hggt_data.dataset.reader import DatasetSource
 from hggt_data.errors import MatchError, NameFormatError, TableError
 from hggt_data.io.names import compare_names, find_lookalikes
 from hggt_data.io.text import format_examples
 from hggt_data.licence import UNKNOWN_LICENSE
 from hggt_data.loading import open_splits
 from hggt_data.schema import ORIGINAL, PatchGroup, PatchId, Vote
+from hggt_data.study_plan import PLAN_FILE, StudyPlan, is_damaged_name, read_plan
 from hggt_data.tree.aliases import join_pairs
 from hggt_data.tree.table_groups import GROUPS_FILE, read_group_table
 from hggt_data.tree.table_rows import RowReader
@@ -101,7 +102,7 @@ def _open_table(path: Path) -> StudySource | None:
     if table.kind not in ("pairs", "choices"):
         raise _no_votes(str(path), [table.kind])
     groups = tuple(_read_groups(table))
-    return _with_plan(StudySource(str(path), groups), path.parent)
+    return _with_plan(StudySource(str(path), groups), _read_plan(path.parent))
 
 
 def _read_groups(table: VoteTable) -> Iterable[PatchGroup]:
@@ -137,22 +138,25 @@ def _open_groups(source: str | Path, split: str | None, revision: str | None) ->
     if not any(group.pairs or group.choices for group in groups):
         raise _no_votes(str(source), ["labels"] if any(group.annotations for group in groups) else [])
     same = join_pairs(pair for part in splits.values() for pair in find_same_pictures(part))
-    found = StudySource(
-        next(iter(splits.values())).location,
-        groups,
-        tuple(map(tuple, same)),
-        license=next(iter(splits.values())).license,
-    )
-    return _with_plan(found, Path(source))
+    first = next(iter(splits.values()))
+    found = StudySource(first.location, groups, tuple(map(tuple, same)), license=first.license)
+    return _with_plan(found, first.read_plan() if isinstance(first, DatasetSource) else _read_plan(Path(source)))
 
 
-def _with_plan(source: StudySource, folder: Path) -> StudySource:
-    """With the plan that `merge` writes beside the votes, and whether they are as many as were planned."""
-    if not (folder / PLAN_FILE).is_file():
+def _read_plan(folder: Path) -> StudyPlan | None:
+    """The plan that `merge` writes beside the votes."""
+    return read_plan(folder) if (folder / PLAN_FILE).is_file() else None
+
+
+def _with_plan(source: StudySource, plan: StudyPlan | None) -> StudySource:
+    """With the plan, and whether the study was complete when it was merged: votes may have been withdrawn since."""
+    if plan is None:
         return source
-    plan = read_plan(folder)
-    planned = plan.groups * len(plan.sets_of_versions) * len(plan.questions) * plan.votes_now
-    return replace(source, plan=plan, complete=source.num_votes >= planned)
+    missing = plan.looks[-1].missing if plan.looks else None
+    if missing is None:
+        planned = plan.groups * len(plan.sets_of_versions) * len(plan.questions) * plan.votes_now
+        missing = planned - source.num_votes
+    return replace(source, plan=plan, complete=missing <= 0)
 
 
 def _require_votes(source: StudySource) -> None:

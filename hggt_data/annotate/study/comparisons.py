@@ -10,9 +10,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypedDict
 
-from hggt_data.annotate.study.plan import PLAN_FILE, StudyPlan
 from hggt_data.errors import RoundError
 from hggt_data.schema import Label, require_group_id
+from hggt_data.study_plan import PLAN_FILE, StudyPlan
 
 Orders = Mapping[tuple[str, str], tuple[str, ...]]
 _VOTE, _REPEAT = "vote ", "repeat "  # how items begin; see `Item`

@@ -13,15 +13,6 @@ from hggt_data.annotate.instructions import INSTRUCTIONS, format_study_instructi
 from hggt_data.annotate.round import PICTURES, Annotator, Checks, KnownAnswer, Round, write_round
 from hggt_data.annotate.study.comparisons import Comparison, Comparisons
 from hggt_data.annotate.study.damage import damage
-from hggt_data.annotate.study.plan import (
-    PLAN_FILE,
-    Reference,
-    StudyPlan,
-    damaged_name,
-    format_now,
-    read_plan,
-    write_plan,
-)
 from hggt_data.annotate.study.settings import StudySettings
 from hggt_data.errors import OutputError, RoundError
 from hggt_data.io.files import csv_file, link_or_copy, write_bytes, write_text
@@ -31,6 +22,15 @@ from hggt_data.io.text import format_examples, plural
 from hggt_data.io.workers import show_progress
 from hggt_data.licence import HGGT_LICENSE_NAME
 from hggt_data.schema import LR, ORIGINAL, Protocol
+from hggt_data.study_plan import (
+    PLAN_FILE,
+    Reference,
+    StudyPlan,
+    damaged_name,
+    format_now,
+    read_plan,
+    write_plan,
+)
 from hggt_data.tree.annotators import draw_pseudonym
 
 PICTURES_FOLDER, ENLARGED_FOLDER = "pictures", "enlarged"

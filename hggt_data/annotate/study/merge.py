@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 from hggt_data.annotate.answers import read_answers
+from hggt_data.annotate.copies import note_copy
 from hggt_data.annotate.merge import MergeResult, merge_round
 from hggt_data.annotate.round import PICTURES, Kind, Round
-from hggt_data.annotate.study.plan import PLAN_FILE, StudyPlan, is_damaged_name, write_plan
 from hggt_data.annotate.study.sriqa import require_sriqa, write_sriqa
 from hggt_data.annotate.study.votes import StudyVote, count_missing, read_study_round, read_votes
 from hggt_data.errors import HggtError, RoundError, SettingsError
@@ -25,6 +25,7 @@ from hggt_data.io.text import format_examples, plural
 from hggt_data.io.workers import show_progress
 from hggt_data.ranges import Count
 from hggt_data.schema import LR, ORIGINAL, ChoiceVote, PairVote, group_order
+from hggt_data.study_plan import PLAN_FILE, StudyPlan, is_damaged_name, write_plan
 from hggt_data.tree.hggt_folders import picture_name
 from hggt_data.tree.protocol import write_protocol
 from hggt_data.tree.table_votes import VOTES_FILE
@@ -173,7 +174,7 @@ def merge_study(
     if layout == "sriqa":
         require_sriqa(round_)
     _require_same_pictures(round_)
-    plan = round_.study.plan.with_look(number["vote"], "hggt-data merge")
+    plan = round_.study.plan.with_look(number["vote"], "hggt-data merge", missing)
     with new_folder(output) as staging:
         if layout == "sriqa":
             write_sriqa(round_, staging, votes, copy=copy)
@@ -184,6 +185,7 @@ def merge_study(
         write_plan(staging, plan)
         if plan != round_.study.plan:
             write_plan(folder, plan)  # before anybody sees the votes
+    note_copy(folder, output, "hggt-data merge")
     faults = [path.relative_to(folder).as_posix() for found in answers for path in found.faults]
     skips = [reason for found in answers for item, reason in found.skips.items() if item.kind is Kind.VOTE]
     return MergedStudy(output, plan, number, missing, tuple(faults), tuple(skips), layout)

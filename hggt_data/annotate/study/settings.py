@@ -4,12 +4,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
-from hggt_data.annotate.study.plan import Design, Enlargement, is_damaged_name
 from hggt_data.errors import SettingsError
 from hggt_data.io.text import format_examples, plural
 from hggt_data.licence import require_license_id
 from hggt_data.ranges import Count, CountOrNone, Range, require_lists, require_ranges
 from hggt_data.schema import is_candidate
+from hggt_data.study_plan import Design, Enlargement, is_damaged_name
 
 _LONGEST_QUESTION = 200
 _MOST_AT_ONCE = 9  # a key for each

@@ -9,12 +9,12 @@ from typing import Any, TypedDict
 from hggt_data.annotate.answers import Answers, read_answers
 from hggt_data.annotate.round import Annotator, Item, Kind, Round, read_round
 from hggt_data.annotate.study.comparisons import Comparison
-from hggt_data.annotate.study.plan import Study, StudyPlan, write_plan
 from hggt_data.consensus import judge_group
 from hggt_data.errors import RoundError
 from hggt_data.io.files import read_regular_file
 from hggt_data.io.parsing import parse_json, read_value
 from hggt_data.schema import Annotation, ChoiceVote, PairVote, group_order, source_picture
+from hggt_data.study_plan import Study, StudyPlan, write_plan
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,8 +65,9 @@ def record_look(folder: str | Path, how: str) -> StudyPlan:
     round_ = read_study_round(Path(folder))
     assert round_.study is not None
     answers = [read_answers(round_, annotator) for annotator in round_.annotators]
-    votes = sum(one.item.kind is Kind.VOTE for one in read_votes(round_, answers))
-    plan = round_.study.plan.with_look(votes, how)
+    votes = list(read_votes(round_, answers))
+    given = sum(one.item.kind is Kind.VOTE for one in votes)
+    plan = round_.study.plan.with_look(given, how, count_missing(round_, votes))
     if plan != round_.study.plan:
         write_plan(Path(folder), plan)
     return plan
@@ -113,11 +114,17 @@ def read_votes(round_: Round, answers: Iterable[Answers]) -> Iterator[StudyVote]
 
 
 def count_missing(round_: Round, votes: list[StudyVote]) -> int:
-    """How many votes a study lacks until each comparison has all of its votes."""
+    """How many votes a study lacks until each comparison has all of its votes.
+
+    If people withdrew, so that fewer remain than the votes per comparison, one vote of each remaining person is enough.
+    """
     assert round_.study is not None
-    given = Counter(one.item.group for one in votes if one.item.kind is Kind.VOTE)
+    counted = [one for one in votes if one.item.kind is Kind.VOTE]
+    given = Counter(one.item.group for one in counted)
+    of_former = Counter(one.item.group for one in counted if not one.annotator.is_active)
+    num_active = sum(annotator.is_active for annotator in round_.annotators)
     wanted = [id_ for id_, one in round_.study.by_id.items() if one.correct is None]
-    return sum(max(0, round_.votes - given[id_]) for id_ in wanted)
+    return sum(max(0, min(round_.votes, num_active + of_former[id_]) - given[id_]) for id_ in wanted)
 
 
 def is_complete(round_: Round, votes: list[StudyVote]) -> bool:

@@ -14,12 +14,12 @@ from typing import Literal, get_args
 from starlette.datastructures import Headers
 
 from hggt_data.annotate.round import TEXTS
-from hggt_data.annotate.study.plan import StudyPlan
 from hggt_data.errors import RoundError
 from hggt_data.io.files import read_regular_file
 from hggt_data.io.parsing import parse_json, read_value
 from hggt_data.io.text import nearest
 from hggt_data.schema import BLIND_QUESTION, HGGT_PROTOCOL, QUESTION, Protocol
+from hggt_data.study_plan import StudyPlan
 
 Language = Literal["en", "zh"]
 _STATIC = files("hggt_data.annotate.web") / "static"

@@ -21,11 +21,11 @@ from hggt_data.dataset.times import format_time
 from hggt_data.errors import DatasetError
 from hggt_data.hub.pseudonyms import (
     Pseudonymizer,
-    anonymized_copy,
     find_names,
     has_times,
     make_pseudonymizer,
     read_pseudonyms,
+    write_copy,
     write_pseudonyms,
 )
 from hggt_data.loading import open_groups
@@ -55,11 +55,9 @@ def pseudonymizer_of(dataset: Path, known: Mapping[str, str] = {}) -> Pseudonymi
     return make_pseudonymizer(labels_of(dataset), known)
 
 
-def write_copy(dataset: Path, copy: Path, pseudonymizer: Pseudonymizer, **options: Any) -> Manifest:
+def copy_of(dataset: Path, copy: Path, pseudonymizer: Pseudonymizer, **options: Any) -> Manifest:
     copy.mkdir(exist_ok=True)
-    return anonymized_copy(
-        dataset, read_manifest(dataset), labels_of(dataset), pseudonymizer, copy, workers=1, **options
-    )
+    return write_copy(dataset, read_manifest(dataset), labels_of(dataset), pseudonymizer, copy, workers=1, **options)
 
 
 def rows(data: bytes) -> list[dict[str, Any]]:
@@ -150,7 +148,7 @@ class TestNothingGetsOut:
         (tree / "labels/0-9/notes.png").touch()
         dataset = build_named(tree, tmp_path / "hggt")
         assert CAROL in (dataset / MANIFEST_FILE).read_text()
-        manifest = write_copy(dataset, tmp_path / "copy", pseudonymizer_of(dataset))
+        manifest = copy_of(dataset, tmp_path / "copy", pseudonymizer_of(dataset))
         assert [manifest.problems, *(shard.problems for shard in manifest.shards)] == [[], [], [], []]
         assert not [path for path, data in contents(tmp_path / "copy").items() if CAROL.encode() in data]
 
@@ -313,7 +311,7 @@ class TestNames:
         labels = {"test": pq.read_table(dataset / "labels/test.parquet")}
         copy = tmp_path / "copy"
         copy.mkdir()
-        anonymized_copy(dataset, read_manifest(dataset), labels, make_pseudonymizer(labels, {}), copy, workers=1)
+        write_copy(dataset, read_manifest(dataset), labels, make_pseudonymizer(labels, {}), copy, workers=1)
         hidden, shown = (next(iter(open_groups(folder))).pairs for folder in (copy, dataset))
         assert {vote.slot for vote in shown} == {"A", "Maria"}
         assert {name for vote in hidden for name in (vote.slot, vote.annotator) if name} & {"Owl", "Maria"} == set()
@@ -357,7 +355,7 @@ class TestFile:
 
 class TestCopy:
     def test_it_is_what_is_published(self, published: Published, tmp_path: Path, known: dict[str, str]) -> None:
-        write_copy(published.dataset, tmp_path / "copy", pseudonymizer_of(published.dataset, known))
+        copy_of(published.dataset, tmp_path / "copy", pseudonymizer_of(published.dataset, known))
         assert contents(tmp_path / "copy") == remote_files(published.hub)
 
     @pytest.mark.parametrize("then", ["resumed", "damaged", "with other pseudonyms"])
@@ -366,24 +364,24 @@ class TestCopy:
     ) -> None:
         hidden = pseudonymizer_of(published.dataset)
         with full_disk(2), pytest.raises(OSError, match="No space"):  # a shard and its record
-            write_copy(published.dataset, tmp_path / "copy", hidden)
+            copy_of(published.dataset, tmp_path / "copy", hidden)
         first = tmp_path / "copy" / SHARDS[0]
         written_ns = first.stat().st_mtime_ns
         if then == "damaged":
             first.write_bytes(b"PAR1")
         elif then == "with other pseudonyms":
             hidden = pseudonymizer_of(published.dataset)
-        write_copy(published.dataset, tmp_path / "copy", hidden)
+        copy_of(published.dataset, tmp_path / "copy", hidden)
         assert (first.stat().st_mtime_ns == written_ns) == (then == "resumed")
-        write_copy(published.dataset, tmp_path / "clean", hidden)
+        copy_of(published.dataset, tmp_path / "clean", hidden)
         assert contents(tmp_path / "copy") == contents(tmp_path / "clean")
 
     def test_a_dry_run_computes_sizes_and_hashes_without_keeping_shards(
         self, published: Published, tmp_path: Path
     ) -> None:
         hidden = pseudonymizer_of(published.dataset)
-        dry = write_copy(published.dataset, tmp_path / "dry", hidden, keep_shards=False)
-        assert dry == write_copy(published.dataset, tmp_path / "copy", hidden)
+        dry = copy_of(published.dataset, tmp_path / "dry", hidden, keep_shards=False)
+        assert dry == copy_of(published.dataset, tmp_path / "copy", hidden)
         assert list((tmp_path / "dry" / "data").iterdir()) == []
 
     def test_workers_do_not_change_it(self, published: Published, tmp_path: Path) -> None:
@@ -391,7 +389,7 @@ class TestCopy:
         for workers in (1, 2):
             copy = tmp_path / str(workers)
             copy.mkdir()
-            anonymized_copy(published.dataset, manifest, labels_of(published.dataset), hidden, copy, workers=workers)
+            write_copy(published.dataset, manifest, labels_of(published.dataset), hidden, copy, workers=workers)
         assert contents(tmp_path / "1") == contents(tmp_path / "2")
 
     def test_that_of_a_dataset_of_an_older_version_is_of_this_version(self, datasets: Path, tmp_path: Path) -> None:
@@ -404,6 +402,6 @@ class TestCopy:
             hidden = make_pseudonymizer(labels, {"ann": "annotator-1", "bea": "annotator-2"})
             copy = tmp_path / f"v{version}"
             copy.mkdir()
-            anonymized_copy(dataset, manifest, labels, hidden, copy, workers=1)
+            write_copy(dataset, manifest, labels, hidden, copy, workers=1)
             copies.append(contents(copy))
         assert copies[0] == copies[1]

@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image, PngImagePlugin
 
+from hggt_data.annotate.study.merge import merge_study
 from hggt_data.dataset.build import BuildSettings, build_dataset
 from hggt_data.dataset.manifest import CARD_FILE, CROISSANT_FILE, DESCRIPTIONS, MANIFEST_FILE
 from hggt_data.errors import RUN_AGAIN, HggtError, HubError, PublishError, SettingsError
@@ -22,6 +23,8 @@ from hggt_data.hub.push import PushSettings, open_push
 from hggt_data.hub.repository import Repository
 from hggt_data.io.folders import open_beside
 from hggt_data.licence import HGGT_TERMS
+from hggt_data.study_plan import read_plan
+from tests.hggt_data.annotate.study.studies import best, judge, make_study
 from tests.hggt_data.named_tree import (
     ALICE,
     ANNOTATORS,
@@ -262,6 +265,38 @@ class TestNames:
         assert warning in push()
         assert warning not in push()
 
+    def test_what_people_saw_at_100_percent_stays_here_even_if_names_are_kept(self, hub: HubServer, work: Path) -> None:
+        tree = write_named_tree(work.parent / "T")
+        lines = [f"{group},{slot},{name},yes" for (group, slot), name in ANNOTATORS.items()]
+        (tree / "annotators.csv").write_text("\n".join(["group,slot,pseudonym,full_zoom", *lines, ""]), "utf-8")
+        dataset = build_named(tree, work / DATASET)
+        line = "3 names and all times are pushed unchanged; what was seen at 100 % left out"
+        assert line in push(keep_names=True, dry_run=True)
+        assert line in push(keep_names=True)
+        pushed, here = remote_files(hub), contents(dataset)
+        for path in (path for path in here if path.endswith(".parquet")):
+            before, after = (pq.read_table(io.BytesIO(files[path])).to_pylist() for files in (here, pushed))
+            assert any(vote["full_zoom"] for row in before for vote in row["annotations"])
+            for vote in (vote for row in before for vote in row["annotations"]):
+                vote["full_zoom"] = None
+            assert after == before
+        assert b"annotators.csv" in here[MANIFEST_FILE]
+        assert b"annotators.csv" not in pushed[MANIFEST_FILE]  # its hash would tell
+        assert [path.name for path in work.iterdir()] == ["hggt"]
+
+    def test_the_plan_of_a_study_is_pushed_and_removed_with_its_study(self, hub: HubServer, work: Path) -> None:
+        round_ = make_study(work.parent, ("a", "b"), ("Ada",), votes=1)
+        judge(round_, best("a"))
+        merge_study(round_.folder, work.parent / "tree")
+        build_named(work.parent / "tree", work / DATASET)
+        push()
+        assert remote_files(hub)["plan.json"] == (work.parent / "tree/plan.json").read_bytes()
+        download_dataset(REPO, work.parent / "copy")
+        assert read_plan(work.parent / "copy") == read_plan(round_.folder)
+        build_named(write_nameless_tree(work.parent / "T"), work / DATASET)
+        push()
+        assert "plan.json" not in remote_files(hub)
+
     def test_a_dataset_without_names_and_times_goes_out_as_it_is(self, hub: HubServer, work: Path) -> None:
         dataset = build_named(write_nameless_tree(work.parent / "T"), work / DATASET)
         assert "annotators  no names; no times" in push()
@@ -319,7 +354,7 @@ class TestDescriptions:
     def test_the_plan_says_that_an_edit_here_is_not_in_the_copy(self, hub: HubServer, named: Path, path: str) -> None:
         with (named / path).open("ab") as file:
             file.write(b"Thanks to Alice.\n")
-        assert f"warning     {path} was edited here; the copy without names gets a new one, without the edit" in push()
+        assert f"warning     {path} was edited here; the copy to push gets a new one, without the edit" in push()
         assert b"Alice" not in remote_files(hub)[path]
 
     def test_a_version_without_croissant_removes_the_one_before(
@@ -575,7 +610,7 @@ class TestFaults:
             push()
         place = named.parent / ".hggt.push"
         assert raised.value.__notes__ == [
-            f"The copy without names stays in {place} for the next run; without one, delete it."
+            f"The copy to push stays in {place} for the next run; without one, delete it."
         ]
         assert (place / "dataset" / MANIFEST_FILE).is_file()
 

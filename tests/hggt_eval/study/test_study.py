@@ -11,11 +11,15 @@ from click.testing import CliRunner, Result
 
 from hggt_data.annotate.reassign import reassign_groups
 from hggt_data.annotate.study.merge import merge_study
-from hggt_data.annotate.study.plan import StudyPlan, read_plan, write_plan
+from hggt_data.dataset.build import BuildSettings, build_dataset
+from hggt_data.errors import DatasetError, OutputError, TreeError
+from hggt_data.remove import remove_data
+from hggt_data.study_plan import StudyPlan, read_plan, write_plan
 from hggt_eval.cli import main
 from hggt_eval.scores.file import read_scores
 from hggt_eval.study.study import analyse_study
 from tests.hggt_data.annotate.study.studies import again, best, judge, make_study
+from tests.hggt_data.trees import write_tree
 from tests.hggt_eval.study.simulated import METHODS, PAIR_COLUMNS, Simulation, pair_rows, simulate, write_csv
 
 QUESTION = "Which looks better?"
@@ -369,3 +373,36 @@ def test_a_round_and_its_merged_tree_have_the_same_results(tmp_path: Path, desig
     reassign_groups(round_.folder, votes=3)
     judge(again(round_), best("b", "a", "c"))
     assert "extended" in analyse_study(round_.folder, resamples=100).caveat
+
+
+def test_a_dataset_keeps_the_plan_of_its_study(tmp_path: Path) -> None:
+    """So that an extension after a look still takes away p."""
+    round_ = make_study(tmp_path, ("a", "b"), ("Ada", "Bob"), votes=1)
+    judge(round_, best("a"))
+    merge_study(round_.folder, tmp_path / "first")
+    reassign_groups(round_.folder, votes=2)
+    judge(again(round_), best("b"))
+    merge_study(round_.folder, tmp_path / "second")
+    for name, caveat in (("first", ""), ("second", "extended")):
+        build_dataset(BuildSettings([tmp_path / name], tmp_path / "dataset", license="cc0-1.0", workers=1))
+        found = analyse_study(tmp_path / "dataset", resamples=100)
+        assert found.plan == read_plan(tmp_path / name)
+        assert found.complete
+        assert caveat in found.caveat
+        assert bool(caveat) == bool(found.caveat)
+    both = BuildSettings([tmp_path / "first", tmp_path / "second"], tmp_path / "both", workers=1)
+    with pytest.raises(TreeError, match="the plan of a study, which does not hold for several trees"):
+        build_dataset(both)
+    [withdrawn, *_] = [one.pseudonym for one in round_.annotators]
+    remove_data(tmp_path / "dataset", annotators=[withdrawn], workers=1)
+    assert read_plan(tmp_path / "dataset") == read_plan(tmp_path / "second")
+    assert analyse_study(tmp_path / "dataset", resamples=100).complete  # as it was when it was merged
+    path = tmp_path / "dataset" / "plan.json"
+    path.write_bytes(path.read_bytes().replace(b"true", b"null"))
+    with pytest.raises(DatasetError, match=r"plan\.json has other content"):
+        analyse_study(tmp_path / "dataset", resamples=100)
+    build_dataset(BuildSettings([write_tree(tmp_path / "labels", ("a-0-0",))], tmp_path / "dataset", workers=1))
+    assert not path.exists()
+    path.write_text("mine")
+    with pytest.raises(OutputError, match=r"files that hggt did not write: plan\.json"):
+        build_dataset(BuildSettings([tmp_path / "labels"], tmp_path / "dataset", workers=1))

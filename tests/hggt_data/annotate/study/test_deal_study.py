@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 
 from hggt_data.annotate.round import Kind, read_round
-from hggt_data.annotate.study.plan import read_plan
 from hggt_data.annotate.study.settings import StudySettings
 from hggt_data.deal_study import deal_study
 from hggt_data.errors import HggtError, MatchError, OutputError, RoundError, SettingsError
 from hggt_data.io.images import encode_png, read_pixels
+from hggt_data.study_plan import read_plan
 from tests.hggt_data.annotate.study.studies import IDS, NAMES, QUESTION, make_study, write_methods
 from tests.hggt_data.trees import contents, noise, write_bytes
 

@@ -7,15 +7,18 @@ from pathlib import Path
 import pytest
 
 from hggt_data import merge_study, open_groups, reassign_groups
+from hggt_data.annotate.copies import read_copies
 from hggt_data.annotate.merge import merge_round
+from hggt_data.annotate.remove import remove_from_round
 from hggt_data.annotate.round import Kind
 from hggt_data.annotate.status import describe_round
 from hggt_data.annotate.study.merge import merge_votes
-from hggt_data.annotate.study.plan import read_plan
 from hggt_data.annotate.study.votes import read_study, record_look
 from hggt_data.dataset.build import BuildSettings, build_dataset
 from hggt_data.errors import RoundError, SettingsError
+from hggt_data.study_plan import read_plan
 from hggt_data.tree.validate import validate_tree
+from hggt_data.unwanted import Unwanted
 from tests.hggt_data.annotate.rounds import IDS, make_round, votes
 from tests.hggt_data.annotate.study.studies import BODY, again, best, client, judge, make_study
 
@@ -39,6 +42,8 @@ def test_a_study_becomes_a_table_that_validates_builds_and_has_the_same_votes(tm
             assert sorted(group.choices, key=repr) == sorted(expected.choices, key=repr)
             assert group.has_picture("original")
     assert read_plan(tmp_path / "tree").digest() == study.plan.digest()
+    assert read_plan(tmp_path / "data") == read_plan(tmp_path / "tree")
+    assert [copy.path for copy in read_copies(round_.folder)] == [str(tmp_path / "tree")]
     names = [one.name for one in round_.annotators]
     assert not [path for path in (tmp_path / "tree").glob("*.*") if any(name in path.read_text() for name in names)]
 
@@ -93,6 +98,28 @@ def test_an_extended_study_keeps_its_votes_and_gets_new_ones(tmp_path: Path) -> 
         assert {item for item in before[one.pseudonym] if item.kind is Kind.VOTE} <= set(one.items)
     judge(after, best("a"))
     assert read_study(round_.folder).complete
+
+
+def test_without_those_who_withdrew_a_study_is_complete_when_the_others_have_judged_everything(tmp_path: Path) -> None:
+    round_ = make_study(tmp_path, votes=3)
+    judge(round_, best("a"), ["Ada", "Bob"])
+    with pytest.raises(RoundError, match="12 of 36 votes are missing"):
+        merge_study(round_.folder, tmp_path / "early")
+    remove_from_round(round_.folder, Unwanted(annotators=frozenset(["Cleo"])))
+    assert merge_study(round_.folder, tmp_path / "tree").missing == 0
+    assert read_study(round_.folder).complete
+    assert read_plan(tmp_path / "tree").looks[-1].missing == 0
+
+
+def test_what_one_who_withdrew_had_judged_is_missing_as_long_as_others_can_judge_it(tmp_path: Path) -> None:
+    round_ = make_study(tmp_path)
+    judge(round_, best("a"))
+    remove_from_round(round_.folder, Unwanted(annotators=frozenset(["Cleo"])))
+    with pytest.raises(RoundError, match="8 of 24 votes are missing"):
+        merge_study(round_.folder, tmp_path / "tree")
+    reassign_groups(round_.folder)
+    judge(again(round_), best("a"))
+    assert merge_study(round_.folder, tmp_path / "tree").missing == 0
 
 
 def test_a_study_is_only_extended_by_its_own_design(tmp_path: Path) -> None:

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from hggt_data.annotate.study.plan import PLAN_FILE, StudyPlan, read_plan, write_plan
 from hggt_data.errors import RoundError
+from hggt_data.study_plan import PLAN_FILE, StudyPlan, read_plan, write_plan
 
 PLAN = StudyPlan(
     methods=("a", "b", "c"),

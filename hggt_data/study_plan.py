@@ -1,7 +1,7 @@
 """`plan.json` of a study: what was decided before the first vote, and what was changed later.
 
-A study compares methods by people's votes on their restored images. The plan lies in the study's round, and beside the
-votes of the table that `merge` makes of it.
+A study compares methods by people's votes on their restored images. The plan lies in the study's round, beside the
+votes of the table that `merge` makes of it, and in a dataset built from that. It names no annotator.
 """
 
 import hashlib
@@ -53,11 +53,13 @@ class Look:
         time: When, in UTC.
         votes: Votes that the study had by then.
         how: The command or function.
+        missing: Votes that the study lacked then; None if not recorded.
     """
 
     time: str
     votes: int
     how: str
+    missing: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,11 +126,11 @@ class StudyPlan:
         fixed = {name: value for name, value in asdict(self).items() if name not in _LATER}
         return hashlib.sha256(json.dumps(fixed, sort_keys=True).encode()).hexdigest()
 
-    def with_look(self, votes: int, how: str) -> "StudyPlan":
-        """The plan with one more look at the preferences; the same if the last look saw as many votes."""
-        if self.looks and self.looks[-1].votes == votes:
+    def with_look(self, votes: int, how: str, missing: int | None = None) -> "StudyPlan":
+        """The plan with one more look at the preferences; the same if the last look saw the same votes."""
+        if self.looks and (self.looks[-1].votes, self.looks[-1].missing) == (votes, missing):
             return self
-        return replace(self, looks=(*self.looks, Look(format_now(), votes, how)))
+        return replace(self, looks=(*self.looks, Look(format_now(), votes, how, missing)))
 
     def with_extension(self, votes: int, annotators: int) -> "StudyPlan":
         """The plan with other numbers of votes and annotators from now on."""
@@ -160,7 +162,7 @@ def write_plan(folder: Path, plan: StudyPlan) -> None:
 
 
 def read_plan(folder: Path) -> StudyPlan:
-    """The plan of the study in a folder: a round, or a table made of one.
+    """The plan of the study in a folder: a round, a table made of one, or a dataset.
 
     Raises:
         RoundError: There is no plan, or it is damaged or contradicts itself.
