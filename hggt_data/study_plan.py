@@ -147,11 +147,13 @@ class Study:
         groups: One per picture: `pairs` or `choices` of all kinds (votes, gold, repeats) by pseudonym. In a vote of a
             pair `first` was shown on the left. Gold votes have versions named by `is_damaged_name`.
         complete: Whether each comparison has all its votes.
+        license: Licence id of the pictures.
     """
 
     plan: StudyPlan
     groups: tuple[PatchGroup, ...]
     complete: bool
+    license: str
 
 
 def write_plan(folder: Path, plan: StudyPlan) -> None:

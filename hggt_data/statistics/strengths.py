@@ -243,6 +243,12 @@ def find_separation(not_lost: npt.NDArray[np.bool_], judged: npt.NDArray[np.bool
     return Separation(won_all, won_nothing, separated, tuple(parts))
 
 
+def find_comparable(not_lost: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+    """(versions, versions) whether chains of votes lead from i to j and back, so that their difference is finite."""
+    reached = _reachable(not_lost)
+    return reached & reached.T
+
+
 def _reachable(edges: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
     """(versions, versions) whether a chain of edges leads from i to j; from each version to itself."""
     reached = edges | np.eye(len(edges), dtype=bool)

@@ -175,19 +175,23 @@ def analyse(
     scale = find_scale(contrasts.influence(counts, parameters, votes.weight), crossed)
     low, high = intervals(values, draws, scale) if votes.num_pictures > 1 else np.full((2, len(values)), np.nan)
     low, high = contrasts.within_range(low, high)
+    parts, separation, comparable = contrasts.parts, model.separation(counts), model.comparable(counts)
+    only_bounded = np.zeros(len(values), dtype=bool)  # finite because of the prior alone
+    judged = [k for part in separation.parts for k in part]
+    only_bounded[:num] = not comparable[np.ix_(judged, judged)].all()
+    only_bounded[parts["difference"]] = ~comparable[base]
+    low[only_bounded] = high[only_bounded] = np.nan
     found = [Estimate(*map(float, numbers)) for numbers in zip(values, low, high, strict=True)]
-    parts = contrasts.parts
     others = [k for k in range(num) if k != base]
-    p = p_values(draws, scale)[parts["difference"]][others].tolist() if with_p and votes.num_pictures > 1 else []
-    p_holm = holm(p)
+    p = p_values(values, draws, scale, np.isfinite(low))[parts["difference"]]
+    connected = next((part for part in separation.parts if base in part), ())
+    tested = [k for k in others if k in connected] if with_p and votes.num_pictures > 1 else []
+    of_method = dict(zip(tested, zip(p[tested].tolist(), holm(p[tested].tolist()), strict=True), strict=True))
     differences = tuple(
         Difference(
-            votes.methods[k],
-            votes.methods[base],
-            found[parts["difference"]][k],
-            *((p[n], p_holm[n]) if p else (None,) * 2),
+            votes.methods[k], votes.methods[base], found[parts["difference"]][k], *of_method.get(k, (None, None))
         )
-        for n, k in enumerate(others)
+        for k in others
     )
     wins, ties = _wins_and_ties(model, counts)
     against = np.einsum("c,cij->ij", counts, np.floor(model.won_against))
@@ -210,7 +214,7 @@ def analyse(
         differences=differences,
         tie=float(np.exp(parameters[num])) if model.with_ties else 0.0,
         side=found[-1] if model.with_side else None,
-        separation=model.separation(counts),
+        separation=separation,
         consistency=find_consistency(votes, model),
         components=find_components(votes, model),
         num_resamples=num_resamples,

@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from hggt_eval.study.votes import FloatArray, IntArray
+from hggt_eval.study.votes import BoolArray, FloatArray, IntArray
 
 NUM_RESAMPLES = 10_000
 _BLOCK = 250
@@ -121,11 +121,16 @@ def intervals(estimate: FloatArray, draws: FloatArray, scale: Scale) -> tuple[Fl
     return low, high
 
 
-def p_values(draws: FloatArray, scale: Scale) -> FloatArray:
+def p_values(estimate: FloatArray, draws: FloatArray, scale: Scale, has_interval: BoolArray) -> FloatArray:
     """Two-sided p of the hypothesis that each statistic is 0, (statistics,): 0.05 where its 95 % interval ends at 0."""
-    from scipy.special import ndtri, stdtr
+    from scipy.special import ndtr, ndtri, stdtr, stdtrit
 
     number = np.isfinite(draws).sum(axis=0)
     below = ((draws < 0) + 0.5 * (draws == 0)).sum(axis=0)
     tail = (np.minimum(below, number - below) + 1) / (number + 1)
-    return np.asarray(np.minimum(2 * stdtr(scale.freedom, ndtri(np.minimum(tail, 0.5)) / scale.ratio), 1.0))
+    p = 2 * stdtr(scale.freedom, ndtri(np.minimum(tail, 0.5)) / scale.ratio)
+    # Where too few draws are beyond the ends of an interval, it was extrapolated, and p is that of its t distribution.
+    few = has_interval & (ndtr(-scale.ratio * stdtrit(scale.freedom, 0.975)) * number < _FEWEST_BEYOND)
+    reach = scale.ratio[few] * np.nanstd(draws[:, few], axis=0)
+    p[few] = 2 * stdtr(scale.freedom[few], -np.abs(estimate[few]) / reach)
+    return np.asarray(np.minimum(p, 1.0))

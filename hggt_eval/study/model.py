@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from hggt_data.statistics.choice_model import Trials, fit_choices
-from hggt_data.statistics.strengths import Separation, find_separation
-from hggt_eval.study.votes import TIE, FloatArray, IntArray, StudyVotes
+from hggt_data.statistics.strengths import Separation, find_comparable, find_separation
+from hggt_eval.study.votes import TIE, BoolArray, FloatArray, IntArray, StudyVotes
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,12 +57,19 @@ class Model:
 
     def separation(self, counts: FloatArray) -> Separation:
         """Where these votes only bound strengths, or do not compare them; `counts` is (cells,)."""
+        return find_separation(self._not_lost(counts), self.compared[counts > 0].sum(axis=0) > 0)
+
+    def comparable(self, counts: FloatArray) -> BoolArray:
+        """(methods, methods) whether these votes give a finite difference of two strengths without a prior."""
+        return find_comparable(self._not_lost(counts))
+
+    def _not_lost(self, counts: FloatArray) -> BoolArray:
         given = counts > 0
         not_lost: FloatArray = self.won_against[given].sum(axis=0)
         if not self.won_against.any():
             not_lost = self.won[given].T @ self.compared[given]
         np.fill_diagonal(not_lost, 0)
-        return find_separation(np.greater(not_lost, 0), self.compared[given].sum(axis=0) > 0)
+        return np.greater(not_lost, 0)
 
 
 def make_model(votes: StudyVotes) -> Model:

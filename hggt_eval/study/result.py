@@ -119,7 +119,10 @@ def list_warnings(analysis: Analysis) -> Iterator[str]:
         won = [f"{names[k]} won all its votes" for k in found.won_all]
         won += [f"{names[k]} won none" for k in found.won_nothing]
         ends = ", ".join(won) or "some methods won every vote against all others"
-        yield f"Separation ({ends}): the votes only bound these strengths, and the prior keeps them finite."
+        yield (
+            f"Separation ({ends}): the votes only bound these strengths. The prior keeps them finite; they have no "
+            "intervals."
+        )
 
 
 def list_facts(analysis: Analysis) -> Iterator[tuple[str, str]]:

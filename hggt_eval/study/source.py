@@ -85,7 +85,9 @@ def _open_round(path: Path) -> StudySource | None:
     if not (path / ASSIGNMENTS).is_file():
         return None
     study = read_study(path)
-    return StudySource(str(path), study.groups, plan=study.plan, complete=study.complete, is_round=True)
+    return StudySource(
+        str(path), study.groups, plan=study.plan, complete=study.complete, license=study.license, is_round=True
+    )
 
 
 def _open_table(path: Path) -> StudySource | None:

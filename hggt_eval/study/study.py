@@ -8,6 +8,7 @@ from typing import Annotated
 
 from hggt_data.annotate.study.votes import record_look
 from hggt_data.errors import MatchError, RoundError, SettingsError
+from hggt_data.io.folders import require_outside
 from hggt_data.io.text import format_examples, nearest, parse_names, plural
 from hggt_data.ranges import Range, require_arguments
 from hggt_eval.metrics import SetMetric
@@ -61,7 +62,7 @@ def analyse_study(
         SettingsError: The baseline is not a method of the study, or the scores are of other methods.
         RoundError: The study is not complete, and `unfinished` is not set; or the round is damaged.
         TableError: Rows of a table are faulty, such as a vote on a method against itself.
-        OutputError: The output cannot be written to, or contains results of another command.
+        OutputError: The output cannot be written to, is inside the source, or contains results of another command.
 
     Example:
         >>> import tempfile
@@ -83,6 +84,8 @@ def analyse_study(
     _require_baseline(votes, baseline)
     of_metrics = {} if scores is None else _read_metrics(Path(scores), votes)
     if output is not None:
+        if (folder := Path(opened.location)).is_dir():
+            require_outside(output, folder, "the data")
         require_own_folder(output)
         prepare_folder(output)
     if opened.is_round:

@@ -14,6 +14,7 @@ from hggt_data.statistics.other_votes import count_other
 Design = Literal["pairs", "best-of"]
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
+BoolArray = npt.NDArray[np.bool_]
 TIE = 2  # an outcome of a pair, beside 0 for the version shown first and 1 for the other
 
 

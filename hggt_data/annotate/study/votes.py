@@ -91,7 +91,7 @@ def collect_study(round_: Round, votes: list[StudyVote]) -> Study:
         )
         for group in groups
     )
-    return Study(round_.study.plan, judged, is_complete(round_, votes))
+    return Study(round_.study.plan, judged, is_complete(round_, votes), round_.license)
 
 
 def read_study_round(folder: Path) -> Round:

@@ -156,7 +156,9 @@ def test_intervals_need_no_draws_beyond_the_last() -> None:
     low, high = intervals(np.zeros(1), draws, scale._replace(freedom=np.array([1.0]), ratio=np.array([1.0])))
     assert high[0] == pytest.approx(12.7, rel=0.1)
     assert low[0] == -high[0]
-    assert p_values(draws, scale)[0] > 0.5
+    extrapolated = scale._replace(freedom=np.array([1.0]), ratio=np.array([1.0]))
+    for estimate, p in ((0.0, 1), (high[0], 0.05)):
+        assert p_values(np.array([estimate]), draws, extrapolated, np.array([True]))[0] == pytest.approx(p)
 
 
 @pytest.mark.parametrize(("best_of", "tie", "num_studies"), [(False, 0.4, 60), (True, 0.0, 60)])
@@ -211,6 +213,12 @@ def test_separation_and_unconnected_methods_are_reported() -> None:
     assert "Votes do not connect all methods (a, b; c, d)" in warnings
     assert "Separation (a won all its votes, b won none)" in warnings
     assert all(np.isfinite(strengths_of(found)))
+    assert all(np.isnan(method.strength.low) for method in found.methods)
+    against_d = {one.method: one for one in analyse(votes, "d", num_resamples=200).differences}
+    assert np.isfinite(against_d["c"].strength.low)
+    assert against_d["c"].p is not None
+    assert np.isnan(against_d["a"].strength.low)
+    assert against_d["a"].p is None  # no votes connect them
     choices = [make_group(ChoiceVote(METHODS, "a", annotator=f"{n}"), name=f"p{n}") for n in range(12)]
     [chosen] = collect_votes(choices)
     assert "a won all its votes" in " ".join(list_warnings(analyse(chosen, num_resamples=200)))
