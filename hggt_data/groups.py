@@ -16,6 +16,7 @@ from hggt_data.io.names import by_look, note_lookalike
 from hggt_data.io.text import plural
 from hggt_data.licence import UNKNOWN_LICENSE
 from hggt_data.schema import ORIGINAL, ConsensusRule, PatchGroup, Protocol, Vote
+from hggt_data.study_plan import StudyPlan
 
 # Of a vote; a published dataset has other names and times.
 _FACTS_OF_PEOPLE = ("slot", "annotator", "start", "end", "seconds")
@@ -97,6 +98,10 @@ class GroupSource(ABC, Sequence["Group"]):
     def has_ground_truths(self) -> bool:
         """Whether restored images can be compared with anything."""
         return self.has_labels or bool(self.unjudged_ground_truths)
+
+    def read_plan(self) -> StudyPlan | None:
+        """The plan of the study that the votes are from; None if there is none."""
+        return None
 
     @property
     def image_names(self) -> Sequence[str]:

@@ -14,7 +14,7 @@ from hggt_data.io.names import by_look, compare_names, look, note_lookalike
 from hggt_data.io.text import format_examples, nearest
 from hggt_data.problems import Problem
 from hggt_data.schema import SPLITS, ConsensusRule, Protocol
-from hggt_data.study_plan import PLAN_FILE, StudyPlan, read_plan
+from hggt_data.study_plan import PLAN_FILE, StudyPlan
 from hggt_data.tree.layouts import list_tree
 from hggt_data.tree.listing import GroupFiles, Layout, Listing, ListOptions
 from hggt_data.tree.protocol import PROTOCOL_FILE
@@ -225,14 +225,13 @@ def read_inputs(
 
 def _read_plan(roots: Sequence[Root]) -> StudyPlan | None:
     """The plan of the study that the tree was merged from; None if it is another tree."""
-    listings = [root.listing for root in roots if not {"pairs", "choices"}.isdisjoint(root.listing.votes)]
-    planned = [listing.root for listing in listings if (listing.root / PLAN_FILE).is_file()]
-    if planned and len(roots) > 1:
+    plans = {root.listing.root: plan for root in roots if (plan := root.listing.read_plan()) is not None}
+    if plans and len(roots) > 1:
         raise TreeError(
-            f"{planned[0] / PLAN_FILE} is the plan of a study, which does not hold for several trees together; build a "
-            "dataset of each study"
+            f"{next(iter(plans)) / PLAN_FILE} is the plan of a study, which does not hold for several trees together; "
+            "build a dataset of each study"
         )
-    return read_plan(planned[0]) if planned else None
+    return next(iter(plans.values()), None)
 
 
 def _require_fitting(roots: Sequence[Root]) -> None:

@@ -107,7 +107,6 @@ class DatasetSource(GroupSource):
         return self._labels
 
     def read_plan(self) -> StudyPlan | None:
-        """The plan of the study that the votes are from; None if there is none."""
         if self._plan is None:
             return None
         self._open(self._plan).close()

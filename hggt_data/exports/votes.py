@@ -16,6 +16,7 @@ from hggt_data.io.text import plural
 from hggt_data.io.workers import show_progress
 from hggt_data.licence import LICENSE_FILE
 from hggt_data.schema import LR, ORIGINAL, Annotation, PatchGroup, Protocol, Vote, group_order
+from hggt_data.study_plan import write_plan
 from hggt_data.tree.protocol import write_protocol
 from hggt_data.tree.table_groups import COLUMNS as GROUP_COLUMNS
 from hggt_data.tree.table_groups import GROUPS_FILE
@@ -32,7 +33,8 @@ def export_votes(source: OpenedSource | str | Path, output: str | Path) -> list[
     have group, first, second, annotator, preferred, or for totals preferred_share and votes; choices have group, shown,
     annotator, preferred; scores have group, candidate, score, std, votes. If a source has several kinds of vote, the
     others are in `pairs.csv`, `choices.csv` and `scores.csv`. `groups.csv` has group, image and split, and the
-    files of LR images and originals in a tree that a table does not find by their names.
+    files of LR images and originals in a tree that a table does not find by their names. The votes of a study keep its
+    plan, `plan.json`.
 
     Args:
         source: Data to export: see `open_source`.
@@ -77,6 +79,8 @@ def export_votes(source: OpenedSource | str | Path, output: str | Path) -> list[
         splits = source.splits.values()
         rules = [groups.consensus_rule for groups in splits]  # one, as they are of one dataset
         write_protocol(staging, reduce(Protocol.shared, [groups.protocol for groups in splits]), rules[0])
+        if (plan := next(iter(splits)).read_plan()) is not None:
+            write_plan(staging, plan)
         source.write_licence(staging / LICENSE_FILE)
     return [
         *(f"{output / names[table]}: {plural(number, 'row')} of {table}" for table, number in counts.items()),

@@ -27,6 +27,7 @@ from hggt_data.schema import (
     Score,
     group_order,
 )
+from hggt_data.study_plan import PLAN_FILE, StudyPlan, read_plan
 from hggt_data.tree.annotators import ANNOTATORS_FILE, ListedAnnotator, read_annotators
 from hggt_data.tree.folders import CheckedFolders, relative_path
 from hggt_data.tree.protocol import PROTOCOL_FILE, read_protocol
@@ -284,6 +285,12 @@ class Listing(ABC):
     def common_files(self) -> list[Path]:
         """The files that belong to no single group; some may be missing."""
         return [self.root / ANNOTATORS_FILE, self.root / PROTOCOL_FILE]
+
+    def read_plan(self) -> StudyPlan | None:
+        """The plan of the study that the tree was merged from; None if it is another tree."""
+        if {"pairs", "choices"}.isdisjoint(self.votes) or not (self.root / PLAN_FILE).is_file():
+            return None
+        return read_plan(self.root)
 
     def locate(self, relative: str) -> Path:
         """The path that problems and manifests name so."""

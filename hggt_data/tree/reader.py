@@ -10,6 +10,7 @@ from hggt_data.io.files import read_regular_file, read_start
 from hggt_data.io.text import join_lines
 from hggt_data.problems import summarise
 from hggt_data.schema import PatchGroup
+from hggt_data.study_plan import StudyPlan
 from hggt_data.tree.aliases import find_equal, list_pictures
 from hggt_data.tree.folders import relative_path
 from hggt_data.tree.listing import GroupFiles, Listing
@@ -66,6 +67,9 @@ class TreeSource(FileSource):
 
     def find_equal_pictures(self) -> Iterator[tuple[str, str]]:
         return find_equal(list_pictures(map(self._listing.files, self.ids)), skip_faulty=True)
+
+    def read_plan(self) -> StudyPlan | None:
+        return self._listing.read_plan()
 
     def _files(self, index: int) -> GroupFiles:
         return self._listing.files(self.ids[index])

@@ -6,7 +6,6 @@ from pathlib import Path
 
 from hggt_data.annotate.round import ASSIGNMENTS
 from hggt_data.annotate.study.votes import read_study
-from hggt_data.dataset.reader import DatasetSource
 from hggt_data.errors import MatchError, NameFormatError, TableError
 from hggt_data.io.names import compare_names, find_lookalikes
 from hggt_data.io.text import format_examples
@@ -102,7 +101,8 @@ def _open_table(path: Path) -> StudySource | None:
     if table.kind not in ("pairs", "choices"):
         raise _no_votes(str(path), [table.kind])
     groups = tuple(_read_groups(table))
-    return _with_plan(StudySource(str(path), groups), _read_plan(path.parent))
+    plan = read_plan(path.parent) if (path.parent / PLAN_FILE).is_file() else None
+    return _with_plan(StudySource(str(path), groups), plan)
 
 
 def _read_groups(table: VoteTable) -> Iterable[PatchGroup]:
@@ -140,12 +140,7 @@ def _open_groups(source: str | Path, split: str | None, revision: str | None) ->
     same = join_pairs(pair for part in splits.values() for pair in find_same_pictures(part))
     first = next(iter(splits.values()))
     found = StudySource(first.location, groups, tuple(map(tuple, same)), license=first.license)
-    return _with_plan(found, first.read_plan() if isinstance(first, DatasetSource) else _read_plan(Path(source)))
-
-
-def _read_plan(folder: Path) -> StudyPlan | None:
-    """The plan that `merge` writes beside the votes."""
-    return read_plan(folder) if (folder / PLAN_FILE).is_file() else None
+    return _with_plan(found, first.read_plan())
 
 
 def _with_plan(source: StudySource, plan: StudyPlan | None) -> StudySource:

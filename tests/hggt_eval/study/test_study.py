@@ -13,6 +13,7 @@ from hggt_data.annotate.reassign import reassign_groups
 from hggt_data.annotate.study.merge import merge_study
 from hggt_data.dataset.build import BuildSettings, build_dataset
 from hggt_data.errors import DatasetError, OutputError, TreeError
+from hggt_data.exports.votes import export_votes
 from hggt_data.remove import remove_data
 from hggt_data.study_plan import StudyPlan, read_plan, write_plan
 from hggt_eval.cli import main
@@ -389,6 +390,8 @@ def test_a_dataset_keeps_the_plan_of_its_study(tmp_path: Path) -> None:
         found = analyse_study(tmp_path / "dataset", resamples=100)
         assert found.plan == read_plan(tmp_path / name)
         assert found.complete
+        export_votes(tmp_path / "dataset", tmp_path / f"votes of {name}")
+        assert read_plan(tmp_path / f"votes of {name}") == found.plan
         assert caveat in found.caveat
         assert bool(caveat) == bool(found.caveat)
     both = BuildSettings([tmp_path / "first", tmp_path / "second"], tmp_path / "both", workers=1)
