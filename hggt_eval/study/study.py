@@ -164,7 +164,8 @@ def _estimate_components(source: StudySource) -> Components:
     if not known:
         raise MatchError(
             f"{source.location}: the variance between pictures and people needs known annotators, each with votes on "
-            "several pictures, and pictures with votes by several of them; pass `picture_std` and `person_std`"
+            "several pictures, pictures with votes by several of them, and votes that do not all agree; pass "
+            "`picture_std` and `person_std`"
         )
     return max(known, key=lambda components: components.picture_std**2 + components.person_std**2)
 
