@@ -26,6 +26,7 @@ from hggt_data.annotate.web.app import make_app
 from hggt_data.annotate.web.guard import Guard
 from hggt_data.annotate.web.store import Answer, AnswerStore
 from hggt_data.annotate.web.study import open_store
+from hggt_data.annotate.web.texts import texts_of_round
 from hggt_data.schema import Label
 from hggt_data.tree.demo import write_demo_tree
 
@@ -62,7 +63,8 @@ def served(patches: Path, folder: Path, settings: DealSettings) -> Iterator[tupl
     accounts = Accounts()
     tokens = {name: accounts.admit(Account(name)) for name in ANNOTATORS}
     tokens["admin"] = accounts.admit(Account("admin", is_admin=True))
-    server = uvicorn.Server(uvicorn.Config(Guard(make_app(store), accounts.find), log_level="error"))
+    texts = texts_of_round(store.round)
+    server = uvicorn.Server(uvicorn.Config(Guard(make_app(store, texts), accounts.find, texts), log_level="error"))
     listener = socket.create_server(("127.0.0.1", 0))
     address = f"http://127.0.0.1:{listener.getsockname()[1]}/"
     thread = threading.Thread(target=server.run, args=([listener],))

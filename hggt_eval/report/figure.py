@@ -198,6 +198,6 @@ def _candidate_tiles(pictures: ScoredPictures, group: Group, candidates: Sequenc
         label = None if name == ORIGINAL else group.consensus[group.candidates.index(name)]
         pixels = pictures.ground_truth(group, name)
         if label is None:
-            yield Tile(pixels, (name, ""), (False, False))
+            yield Tile(pixels, (pictures.title_of(name), ""), (False, False))
         else:
             yield Tile(pixels, (f"{name} ({label.value})", ""), (False, False), PALETTE[label].on_light)

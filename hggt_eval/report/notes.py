@@ -120,12 +120,12 @@ def _of_methods(evaluation: Evaluation) -> Iterator[Note]:
 def _between_methods(evaluation: Evaluation, comparison: Comparison) -> Iterator[Note]:
     for method in comparison.methods:
         summary = comparison.summary(method, evaluation.metrics[0].name)
-        if summary.num_missing:
+        if summary.num_missing and summary.metric not in SET_METRICS:
             num_groups = summary.num_groups + summary.num_infinite
             total = num_groups + summary.num_missing
             yield Note(f"{method}: not ranked, as its mean is over {num_groups} of {total} groups")
         for own in comparison.summaries:
-            if own.method == method and own.metric in SET_METRICS and own.num_missing and own.metric != summary.metric:
+            if own.method == method and own.metric in SET_METRICS and own.num_missing:
                 known = own.num_groups + own.num_missing
                 yield Note(
                     f"{method}: {title_of(own.metric)} is not ranked, as its set has {own.num_groups} of {known} images"

@@ -172,7 +172,7 @@ def _gallery_group(
     shown = [
         *([_picture("LR", "lr", group.read(LR))] if group.has_picture(LR) else []),
         *(
-            [_picture(ORIGINAL, ORIGINAL, pictures.ground_truth(group, ORIGINAL))]
+            [_picture(pictures.title_of(ORIGINAL), ORIGINAL, pictures.ground_truth(group, ORIGINAL))]
             if group.has_picture(ORIGINAL)
             else []
         ),

@@ -65,6 +65,10 @@ class ScoredPictures:
     def _scores_of(self, group_id: str) -> list[GroupScores]:
         return [scores for (_, known), scores in self._scores.items() if known == group_id]
 
+    def title_of(self, name: str) -> str:
+        """The name to show for a picture of a group: of several ground truths, the first is one like the others."""
+        return "gt1" if name == ORIGINAL and len(self.source.unjudged_ground_truths) > 1 else name
+
     def ground_truth(self, group: Group, name: str) -> Pixels:
         """A picture of a group; MatchError if restored images were compared with it and it has changed since."""
         data = group.read_bytes(name)

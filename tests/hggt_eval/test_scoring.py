@@ -156,6 +156,8 @@ def test_folders_of_ground_truths_give_the_mean_over_all(methods: list[Method], 
     main(["compare", str(tmp_path), "--output", str(tmp_path / "compared")], standalone_mode=False)
     page = (tmp_path / "compared/report.html").read_text()
     assert page.count('"kind": "candidate"') == page.count('"kind": "original"') == 2
+    assert page.count('"name": "gt1"') == page.count('"name": "gt2"') == 2
+    assert '"name": "original"' not in page
 
 
 def test_without_ground_truths_each_image_is_rated_alone(tmp_path: Path) -> None:

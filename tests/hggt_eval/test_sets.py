@@ -168,7 +168,8 @@ def test_intervals_differences_and_ranks(
     assert describe_verdict(scored.evaluation, comparison) == (f"In KID, {none_best}.", [f"FID: {none_best}"])
     html = scored._repr_html_()
     assert "(N = 5)" in html
-    assert "few: not ranked" in html
+    assert "few: KID is not ranked, as its set has 5 of 6 images" in html
+    assert "mean is over" not in html  # a set has no mean over groups
     assert [row for row in scored.rows() if row["method"] == "few" and row["group"] == ""]
     assert "(N = 5)" in scored.table()
 

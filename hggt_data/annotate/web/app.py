@@ -28,7 +28,7 @@ from hggt_data.annotate.web.guard import MAX_BODY_BYTES, BodyTooLargeError, refu
 from hggt_data.annotate.web.progress import disagreements, measure_progress
 from hggt_data.annotate.web.reading import ReadingRoutes
 from hggt_data.annotate.web.store import AnswerStore, ConflictError, SavedAnswer
-from hggt_data.annotate.web.texts import Language, Texts
+from hggt_data.annotate.web.texts import Texts
 from hggt_data.errors import AnnotationError, RoundError
 from hggt_data.io.files import csv_writer, read_regular_file
 from hggt_data.io.parsing import parse_json
@@ -47,13 +47,8 @@ _MOST_DISAGREEMENTS = 200
 _Save = Callable[[Annotator, Item, object, Headers], Response]
 
 
-def make_app(store: AnswerStore, language: Language | None = None) -> Starlette:
-    """The application of a round; it needs the `Guard` middleware, which identifies the user.
-
-    `language` is that of all pages; None for the browser's.
-    """
-    study = store.round.study
-    texts = Texts(store.round.folder, store.round.protocol, language, None if study is None else study.plan)
+def make_app(store: AnswerStore, texts: Texts) -> Starlette:
+    """The application of a round; it needs the `Guard` middleware, which identifies the user."""
     routes = [*AnnotatorRoutes(store, texts).routes(), *AdminRoutes(store, texts).routes()]
 
     def show_texts(request: Request) -> Response:

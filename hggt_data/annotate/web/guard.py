@@ -15,6 +15,7 @@ from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from hggt_data.annotate.web.accounts import Account
+from hggt_data.annotate.web.texts import Texts
 from hggt_data.errors import RoundError
 
 _LOG = logging.getLogger(__name__)  # goes to the terminal that runs the server
@@ -42,6 +43,7 @@ class Guard:
     Args:
         app: The application.
         find_account: Token to account; None for an unknown token, RoundError if the accounts cannot be read.
+        texts: Words of the pages, for refusals that annotators may see; only administrators see the others.
         hosts: Accepted host names besides loopback.
         plain_http: Accept requests from other machines without encryption.
         user_limit: Request rate per account.
@@ -54,6 +56,7 @@ class Guard:
         self,
         app: ASGIApp,
         find_account: Callable[[str], Account | None],
+        texts: Texts,
         hosts: Iterable[str] = (),
         *,
         plain_http: bool = False,
@@ -63,6 +66,7 @@ class Guard:
     ) -> None:
         self._app = app
         self._find_account = find_account
+        self._texts = texts
         self._hosts = LOOPBACK | {host.lower() for host in hosts}
         self._plain_http = plain_http
         self._user_limit = user_limit or RateLimit(rate=60, burst=300)
@@ -83,7 +87,7 @@ class Guard:
                 refused = self._slow_down(scope, headers, account)
             except RoundError as error:
                 _LOG.warning("Refused everyone: %s", error)
-                refused = refusal(503, "The server cannot read its accounts; its terminal says why.", headers)
+                refused = refusal(503, self._texts.of(headers)["error_accounts"], headers)
         if refused is not None:
             await refused(scope, receive, _with_headers(send))
             return
@@ -129,7 +133,7 @@ class Guard:
         else:
             wait_s = self._file_limit.take(client)
         if wait_s > 0:
-            message = "Too many requests. Please wait a moment."
+            message = self._texts.of(headers)["error_busy"]
             return refusal(429, message, headers, {"Retry-After": str(int(wait_s) + 1)})
         return None
 

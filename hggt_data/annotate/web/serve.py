@@ -29,7 +29,7 @@ from hggt_data.annotate.web.guard import LOOPBACK, Guard
 from hggt_data.annotate.web.store import AnswerStore
 from hggt_data.annotate.web.study import open_store
 from hggt_data.annotate.web.terminal import log_to_terminal
-from hggt_data.annotate.web.texts import Language
+from hggt_data.annotate.web.texts import Language, texts_of_round
 from hggt_data.errors import OutputError, RoundError, SettingsError
 from hggt_data.io.text import format_examples, plural
 from hggt_data.licence import is_restricted, terms_of
@@ -102,7 +102,8 @@ def serve_round(folder: Path, settings: ServerSettings, print_line: Callable[[st
         store = open_store(round_)
         with _listen(settings) as listener:
             hosts = {*settings.allow_host, *([] if _is_any(settings.host) else [settings.host])}
-            app = Guard(make_app(store, settings.language), accounts.find, hosts, plain_http=settings.plain_http)
+            texts = texts_of_round(round_, settings.language)
+            app = Guard(make_app(store, texts), accounts.find, texts, hosts, plain_http=settings.plain_http)
             port = listener.getsockname()[1]
             if consent and consent.missing:
                 print_line(f"Warning: {CONSENT} lacks {', '.join(consent.missing)}; write what annotators must know.")

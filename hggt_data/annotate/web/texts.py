@@ -13,7 +13,7 @@ from typing import Literal, get_args
 
 from starlette.datastructures import Headers
 
-from hggt_data.annotate.round import TEXTS
+from hggt_data.annotate.round import TEXTS, Round
 from hggt_data.errors import RoundError
 from hggt_data.io.files import read_regular_file
 from hggt_data.io.parsing import parse_json, read_value
@@ -52,6 +52,12 @@ class Texts:
         asked = _parse_languages(headers.get("accept-language", ""))
         fallback = next(iter(self._by_language))
         return self._by_language[next((one for one in asked if one in self._by_language), fallback)]
+
+
+def texts_of_round(round_: Round, language: Language | None = None) -> Texts:
+    """The words of a round's pages; see `Texts` for `language`."""
+    plan = None if round_.study is None else round_.study.plan
+    return Texts(round_.folder, round_.protocol, language, plan)
 
 
 def read_texts(

@@ -12,6 +12,7 @@ from hggt_data.annotate.web.accounts import Account
 from hggt_data.annotate.web.app import make_app
 from hggt_data.annotate.web.guard import Guard
 from hggt_data.annotate.web.study import StudyStore, open_store
+from hggt_data.annotate.web.texts import texts_of_round
 from hggt_data.deal_study import deal_study
 from hggt_data.io.images import encode_png
 from tests.hggt_data.trees import noise, write_bytes
@@ -58,7 +59,9 @@ def client(round_: Round, name: str = "Ada", is_admin: bool = False) -> TestClie
     """A browser of an annotator, or of an administrator."""
     accounts = {name: Account(name, is_admin)}
     headers = {"Authorization": f"Bearer {name}"}
-    return TestClient(Guard(make_app(open_store(round_)), accounts.get), "http://127.0.0.1:8000", headers=headers)
+    texts = texts_of_round(round_)
+    app = Guard(make_app(open_store(round_), texts), accounts.get, texts)
+    return TestClient(app, "http://127.0.0.1:8000", headers=headers)
 
 
 def body(order: Sequence[str], preferred: str | None) -> dict[str, Any]:

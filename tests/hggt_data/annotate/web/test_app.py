@@ -17,6 +17,7 @@ from hggt_data.annotate.web.accounts import Account
 from hggt_data.annotate.web.app import make_app
 from hggt_data.annotate.web.guard import Guard
 from hggt_data.annotate.web.store import AnswerStore
+from hggt_data.annotate.web.texts import texts_of_round
 from hggt_data.schema import Label
 from tests.hggt_data.annotate.rounds import IDS, make_round, votes
 
@@ -41,8 +42,9 @@ class Server:
         self.store = AnswerStore(round_)
         accounts = {name: Account(name) for name in ("Ada", "Bob", "Eve", "Dora")}
         accounts["admin"] = Account("admin", is_admin=True)
-        self.routes = make_app(self.store)
-        self.app = Guard(self.routes, accounts.get)
+        texts = texts_of_round(round_)
+        self.routes = make_app(self.store, texts)
+        self.app = Guard(self.routes, accounts.get, texts)
 
     def as_(self, name: str | None) -> TestClient:
         headers = {"Authorization": f"Bearer {name}"} if name else {}

@@ -20,6 +20,7 @@ from hggt_data.annotate.web.guard import Guard
 from hggt_data.annotate.web.progress import measure_progress
 from hggt_data.annotate.web.store import AnswerStore, ConflictError
 from hggt_data.annotate.web.study import open_store
+from hggt_data.annotate.web.texts import texts_of_round
 from hggt_data.errors import AnnotationError
 from hggt_data.schema import ORIGINAL, Annotation, Label, Protocol
 from hggt_data.tree.hggt_labels import format_annotation, parse_annotation
@@ -45,7 +46,9 @@ def ada(round_: Round) -> Annotator:
 def client(round_: Round, name: str = "Ada") -> TestClient:
     accounts = {name: Account(name) for name in ("Ada", "Bob")}
     headers = {"Authorization": f"Bearer {name}"}
-    return TestClient(Guard(make_app(open_store(round_)), accounts.get), "http://127.0.0.1:8000", headers=headers)
+    texts = texts_of_round(round_)
+    app = Guard(make_app(open_store(round_), texts), accounts.get, texts)
+    return TestClient(app, "http://127.0.0.1:8000", headers=headers)
 
 
 def pairs(store: AnswerStore, annotator: Annotator, item: Item | None = None) -> list[Item]:

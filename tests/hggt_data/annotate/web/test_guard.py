@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import pytest
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -7,8 +9,10 @@ from starlette.testclient import TestClient
 
 from hggt_data.annotate.web.accounts import Account
 from hggt_data.annotate.web.guard import MAX_BODY_BYTES, BodyTooLargeError, Guard, RateLimit, refusal
+from hggt_data.annotate.web.texts import Texts, read_texts
 from hggt_data.errors import RoundError
 
+TEXTS = Texts(Path("no round"))
 TOKENS = {"ada-token": Account("Ada"), "bob-token": Account("Bob")}
 
 
@@ -23,7 +27,7 @@ def client(url: str = "http://127.0.0.1:8000", **options: object) -> TestClient:
         routes=[Route("/", echo), Route("/api/x", echo, methods=["GET", "PUT"])],
         exception_handlers={BodyTooLargeError: lambda request, _: refusal(413, "too large", request.headers)},
     )
-    return TestClient(Guard(app, TOKENS.get, **options), base_url=url)  # type: ignore[arg-type]
+    return TestClient(Guard(app, TOKENS.get, TEXTS, **options), base_url=url)  # type: ignore[arg-type]
 
 
 def test_loopback_names_are_served() -> None:
@@ -110,12 +114,11 @@ def test_while_the_accounts_cannot_be_read_answers_are_sent_again_later(caplog: 
     def find(_: str) -> None:
         raise RoundError("accounts.json is damaged")
 
-    damaged = TestClient(Guard(Starlette(routes=[Route("/", echo)]), find), base_url="http://localhost")
-    answer = damaged.get("/", headers={"Authorization": "Bearer ada-token"})
-    assert (answer.status_code, answer.json()["error"]) == (
-        503,
-        "The server cannot read its accounts; its terminal says why.",
-    )
+    damaged = TestClient(Guard(Starlette(routes=[Route("/", echo)]), find, TEXTS), base_url="http://localhost")
+    for language in ("en", "zh"):
+        answer = damaged.get("/", headers={"Authorization": "Bearer ada-token", "Accept-Language": language})
+        error = read_texts(Path("no round"), language=language)["error_accounts"]
+        assert (answer.status_code, answer.json()["error"]) == (503, error)
     assert "accounts.json is damaged" in caplog.text
     assert damaged.get("/").status_code == 200
 
@@ -143,6 +146,8 @@ def test_rates_are_limited_per_account_and_address() -> None:
     assert [limited.get("/api/x").status_code for _ in range(4)] == [200] * 3 + [429]
     guess = limited.get("/", headers={"Authorization": "Bearer guess"})
     assert guess.status_code == 429
+    chinese = limited.get("/", headers={"Accept-Language": "zh-CN"})
+    assert chinese.json()["error"] == read_texts(Path("no round"), language="zh")["error_busy"] != guess.json()["error"]
     assert int(guess.headers["Retry-After"]) > 100
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from starlette.datastructures import Headers
 
-from hggt_data.annotate.web import app, progress, reading
+from hggt_data.annotate.web import app, guard, progress, reading
 from hggt_data.annotate.web.texts import Texts, read_texts
 from hggt_data.errors import RoundError
 from hggt_data.schema import BLIND_QUESTION, Protocol
@@ -76,7 +76,7 @@ def test_invalid_texts_are_reported_at_the_start(tmp_path: Path, content: str, m
 
 
 def test_every_text_is_used_and_every_used_text_exists(tmp_path: Path) -> None:
-    source = "\n".join([*PAGES.values(), *map(inspect.getsource, (app, progress, reading))])
+    source = "\n".join([*PAGES.values(), *map(inspect.getsource, (app, guard, progress, reading))])
     texts = read_texts(tmp_path)
     prefixes = ("positive", "similar", "negative", "chosen", "same", "admin_column_", "key_")
     composed = {key for key in texts if key.startswith(prefixes)}
