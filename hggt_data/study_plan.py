@@ -112,6 +112,11 @@ class StudyPlan:
         return self.extensions[-1].votes if self.extensions else self.votes
 
     @property
+    def num_votes(self) -> int:
+        """Votes of the whole study, after all extensions."""
+        return self.groups * len(self.sets_of_versions) * len(self.questions) * self.votes_now
+
+    @property
     def extended_after_look(self) -> bool:
         """Whether the study was extended when preferences had been seen: p values would not be valid."""
         return any(extension.after_look for extension in self.extensions)

@@ -183,10 +183,12 @@ def analyse(
     low[only_bounded] = high[only_bounded] = np.nan
     found = [Estimate(*map(float, numbers)) for numbers in zip(values, low, high, strict=True)]
     others = [k for k in range(num) if k != base]
-    p = p_values(values, draws, scale, np.isfinite(low))[parts["difference"]]
     connected = next((part for part in separation.parts if base in part), ())
     tested = [k for k in others if k in connected] if with_p and votes.num_pictures > 1 else []
-    of_method = dict(zip(tested, zip(p[tested].tolist(), holm(p[tested].tolist()), strict=True), strict=True))
+    of_method: dict[int, tuple[float, float]] = {}
+    if tested:
+        p = p_values(values, draws, scale, np.isfinite(low))[parts["difference"]][tested].tolist()
+        of_method = dict(zip(tested, zip(p, holm(p), strict=True), strict=True))
     differences = tuple(
         Difference(
             votes.methods[k], votes.methods[base], found[parts["difference"]][k], *of_method.get(k, (None, None))

@@ -149,8 +149,7 @@ def _with_plan(source: StudySource, plan: StudyPlan | None) -> StudySource:
         return source
     missing = plan.looks[-1].missing if plan.looks else None
     if missing is None:
-        planned = plan.groups * len(plan.sets_of_versions) * len(plan.questions) * plan.votes_now
-        missing = planned - source.num_votes
+        missing = plan.num_votes - source.num_votes
     return replace(source, plan=plan, complete=missing <= 0)
 
 

@@ -1,7 +1,7 @@
 """Analyse a user study of methods: from its votes to files in one call."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
@@ -99,7 +99,7 @@ def analyse_study(
         complete=opened.complete,
         seed=seed,
         license=opened.license,
-        notes=tuple(f"Source pictures that count as one: {format_examples(names)}." for names in opened.same_pictures),
+        notes=tuple(_notes(opened)),
         scores=of_metrics,
     )
     if output is not None:
@@ -164,7 +164,8 @@ def _estimate_components(source: StudySource) -> Components:
     if not known:
         raise MatchError(
             f"{source.location}: the variance between pictures and people needs known annotators, each with votes on "
-            "several pictures, and pictures with votes by several of them; pass `picture_std` and `person_std`"
+            "several pictures, pictures with votes by several of them, and votes that do not all agree; pass "
+            "`picture_std` and `person_std`"
         )
     return max(known, key=lambda components: components.picture_std**2 + components.person_std**2)
 
@@ -179,6 +180,16 @@ def parse_sizes(text: str) -> tuple[int, ...]:
     if not parts or not all(part.isascii() and part.isdecimal() and len(part) < 7 for part in parts):
         raise SettingsError(f"{text!r} is not a list of whole numbers; expected a form such as 20,40,80")
     return tuple(map(int, parts))
+
+
+def _notes(source: StudySource) -> Iterator[str]:
+    for names in source.same_pictures:
+        yield f"Source pictures that count as one: {format_examples(names)}."
+    if source.plan is not None and source.complete and source.num_votes < source.plan.num_votes:
+        yield (
+            f"The results are of {source.num_votes:,} of the {source.plan.num_votes:,} planned votes: the others were "
+            "withdrawn, or are not in this data."
+        )
 
 
 def _require_complete(source: StudySource, unfinished: bool) -> None:

@@ -33,7 +33,7 @@ def _blur(pixels: Pixels, strength: int) -> Pixels:
 def _blocks(pixels: Pixels, strength: int) -> Pixels:
     """Every block gets the colour of its middle."""
     height, width = pixels.shape[:2]
-    side = max(4, min(height, width) // 40) * strength
+    side = max(8, min(height, width) // 40) * strength  # coarser than an enlarged low-resolution reference
     rows = np.minimum(np.arange(height) // side * side + side // 2, height - 1)
     columns = np.minimum(np.arange(width) // side * side + side // 2, width - 1)
     return np.ascontiguousarray(pixels[rows[:, None], columns])

@@ -400,7 +400,9 @@ def test_a_dataset_keeps_the_plan_of_its_study(tmp_path: Path) -> None:
     [withdrawn, *_] = [one.pseudonym for one in round_.annotators]
     remove_data(tmp_path / "dataset", annotators=[withdrawn], workers=1)
     assert read_plan(tmp_path / "dataset") == read_plan(tmp_path / "second")
-    assert analyse_study(tmp_path / "dataset", resamples=100).complete  # as it was when it was merged
+    rest = analyse_study(tmp_path / "dataset", resamples=100)
+    assert rest.complete  # as it was when it was merged
+    assert "4 of the 8 planned votes: the others were withdrawn" in " ".join(rest.notes)
     path = tmp_path / "dataset" / "plan.json"
     path.write_bytes(path.read_bytes().replace(b"true", b"null"))
     with pytest.raises(DatasetError, match=r"plan\.json has other content"):
