@@ -118,11 +118,12 @@ def deal_study(
         >>> import tempfile
         >>> from pathlib import Path
         >>> from hggt_data import StudySettings, deal_study, write_demo_tree
+        >>> from hggt_data.tree.demo import write_demo_restored
         >>> folder = Path(tempfile.mkdtemp())
         >>> demo = write_demo_tree(folder)
         >>> settings = StudySettings(questions=("Which version looks better?",), votes=1)
-        >>> restored = [str(folder / "restored" / name) for name in ("bicubic", "sharper")]
-        >>> study = deal_study(restored, folder / "round", ["Ann", "Ben"], settings, dataset=demo.test)
+        >>> restored = write_demo_restored(demo.lr, folder / "restored")
+        >>> study = deal_study([str(path) for path in restored], folder / "round", ["Ann", "Ben"], settings, dataset=demo.test)
         >>> [len(annotator.items) for annotator in study.round.annotators]
         [3, 3]
     """

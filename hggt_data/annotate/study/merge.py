@@ -144,11 +144,12 @@ def merge_study(
         >>> import tempfile
         >>> from pathlib import Path
         >>> from hggt_data import StudySettings, deal_study, merge_study, write_demo_tree
+        >>> from hggt_data.tree.demo import write_demo_restored
         >>> folder = Path(tempfile.mkdtemp())
         >>> demo = write_demo_tree(folder)
-        >>> restored = [str(folder / "restored" / name) for name in ("bicubic", "sharper")]
+        >>> restored = write_demo_restored(demo.lr, folder / "restored")
         >>> settings = StudySettings(questions=("Which version looks better?",), votes=1)
-        >>> study = deal_study(restored, folder / "round", ["Ann"], settings, dataset=demo.test)
+        >>> study = deal_study([str(path) for path in restored], folder / "round", ["Ann"], settings, dataset=demo.test)
         >>> try:
         ...     merge_study(folder / "round", folder / "merged")
         ... except ValueError as error:

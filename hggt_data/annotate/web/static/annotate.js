@@ -297,7 +297,8 @@ class Page {
       return;
     }
     if (left.length) {
-      this.#showStatus(text(this.#mode.hasTies ? "judge_all" : "judge_one", {numbers: left.join(", ")}));
+      const {isChoice, hasTies} = this.#mode;
+      this.#showStatus(text(isChoice && !hasTies ? "judge_one" : "judge_all", {numbers: left.join(", ")}));
       this.#selectOpen();
       return;
     }
@@ -321,6 +322,7 @@ class Page {
 
   async #save() {
     this.#showNotice("");
+    this.#showStatus("");
     const item = this.#item;
     const {width, height} = screen;
     const reading = this.#clock.read();
