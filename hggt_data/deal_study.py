@@ -122,8 +122,8 @@ def deal_study(
         >>> folder = Path(tempfile.mkdtemp())
         >>> demo = write_demo_tree(folder)
         >>> settings = StudySettings(questions=("Which version looks better?",), votes=1)
-        >>> restored = write_demo_restored(demo.lr, folder / "restored")
-        >>> study = deal_study([str(path) for path in restored], folder / "round", ["Ann", "Ben"], settings, dataset=demo.test)
+        >>> restored = [str(path) for path in write_demo_restored(demo.lr, folder / "restored")]
+        >>> study = deal_study(restored, folder / "round", ["Ann", "Ben"], settings, dataset=demo.test)
         >>> [len(annotator.items) for annotator in study.round.annotators]
         [3, 3]
     """

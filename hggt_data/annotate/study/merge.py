@@ -147,9 +147,9 @@ def merge_study(
         >>> from hggt_data.tree.demo import write_demo_restored
         >>> folder = Path(tempfile.mkdtemp())
         >>> demo = write_demo_tree(folder)
-        >>> restored = write_demo_restored(demo.lr, folder / "restored")
+        >>> restored = [str(path) for path in write_demo_restored(demo.lr, folder / "restored")]
         >>> settings = StudySettings(questions=("Which version looks better?",), votes=1)
-        >>> study = deal_study([str(path) for path in restored], folder / "round", ["Ann"], settings, dataset=demo.test)
+        >>> study = deal_study(restored, folder / "round", ["Ann"], settings, dataset=demo.test)
         >>> try:
         ...     merge_study(folder / "round", folder / "merged")
         ... except ValueError as error:
