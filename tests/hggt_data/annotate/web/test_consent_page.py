@@ -11,7 +11,15 @@ from playwright.sync_api import Browser, Page, expect
 from hggt_data.annotate.consent import hash_code, read_acceptance
 from hggt_data.annotate.web.texts import read_texts
 from tests.hggt_data.annotate.rounds import votes
-from tests.hggt_data.annotate.web.test_page import Session, accessibility_faults, answer, press, serve, shown
+from tests.hggt_data.annotate.web.test_page import (
+    Session,
+    accessibility_faults,
+    answer,
+    press,
+    serve,
+    shown,
+    wait_until,
+)
 
 TEXT = """# Before you begin
 Read this, please. <b>No HTML.</b>
@@ -70,7 +78,8 @@ def test_consent_the_code_and_the_instructions_come_first(page: Page, sessions: 
     page.locator("#code-dialog button.main").click()
     pictures = page.locator("#instructions-dialog img")
     expect(pictures).to_have_count(2)
-    page.wait_for_function("[...document.images].every((image) => image.naturalWidth === 64)")
+    loaded = "[...document.images].every((image) => image.naturalWidth === 64)"
+    wait_until(lambda: page.evaluate(loaded) is True, "the pictures are there")
     expect(page.locator("#instructions-dialog figcaption").first).to_have_text("Good: a clean edge")
     assert accessibility_faults(page) == []
     press(page, "Enter")

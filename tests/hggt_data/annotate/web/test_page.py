@@ -7,6 +7,7 @@ import json
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -398,7 +399,7 @@ def test_whole_pictures_fit_at_one_scale_in_any_window(page: Page, session: Sess
     open_page(page, session)
     for width, height in ((768, 1024), (1000, 1000), (1366, 768), (390, 844)):
         page.set_viewport_size({"width": width, "height": height})
-        page.wait_for_function(f"innerWidth === {width}")
+        wait_until(partial(page.evaluate, f"innerWidth === {width}"), "the window has its new width")
         page.evaluate("() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
         [scale] = scales(page)
         smallest = min(
@@ -561,6 +562,7 @@ def test_unsent_answers_survive_closing_the_page_which_continues_with_the_next_g
     not_saved(page, 1)
     stored = "the browser has what the page stored, which a page that is killed within milliseconds may lose"
     wait_until(lambda: '\\"labels\\"' in json.dumps(context.storage_state()), stored)
+    page.wait_for_timeout(500)  # the state above is the page's, not yet the browser's
     page.close(run_before_unload=False)
     context.set_offline(False)
     page = context.new_page()
