@@ -1,6 +1,6 @@
 """Writes a round's answers and records as CSV and JSON, by pseudonym, for any other program.
 
-What must not be published (screen and zoom, pauses, reasons) is only written on request, in a folder of its own.
+What must not be published (screen and zoom, pauses, reasons) is written on request only, to a separate folder.
 """
 
 from collections.abc import Iterator, Mapping, Sequence

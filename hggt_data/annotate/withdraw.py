@@ -62,7 +62,7 @@ def withdraw_from_round(folder: Path, code: str, accounts: Path | None = None) -
         pending = state.get("pending")
         if pending is None or pending["code_sha256"] != hash_code(code):
             if pending is not None:
-                _complete(folder, pending, state["count"], accounts)  # an interrupted one of somebody else
+                _complete(folder, pending, state["count"], accounts)  # another annotator's, which was interrupted
             pending = _Pending(pseudonym=_find_pseudonym(folder, code), code_sha256=hash_code(code))
             state = _Withdrawals(count=state["count"] + 1, pending=pending)
             write_json(folder / WITHDRAWALS, state, private=True)

@@ -1,7 +1,7 @@
 """Progress of a round for its administrator: counts, pace, agreement, and annotators to talk to.
 
-Computed from the answers in memory at each request. Shows real names. Of a study it shows no preferences: whoever has
-seen them may stop or extend the study because of them.
+Computed from the answers in memory at each request. Shows real names. For a study it shows no preferences, because
+administrators who have seen them may stop or extend the study.
 """
 
 from collections import Counter, defaultdict

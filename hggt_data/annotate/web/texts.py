@@ -33,7 +33,7 @@ class Texts:
         protocol: How the annotators are asked.
         plan: The plan of a study.
         language: Language of all pages; None for the browser's, or English if there is no translation or the round has
-            words of its own.
+            its own words.
     """
 
     def __init__(
