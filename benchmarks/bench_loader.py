@@ -35,7 +35,7 @@ from hggt_data import open_groups
 from hggt_data.dataset.build import BuildSettings, build_dataset
 from hggt_data.groups import GroupSource
 from hggt_data.io import images
-from hggt_models.config.train import TargetKind
+from hggt_models.config.sections import TargetKind
 from hggt_models.data import group_dataset
 from hggt_models.data.group_dataset import GroupDataset
 from hggt_models.data.readers import Readers

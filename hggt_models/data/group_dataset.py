@@ -7,7 +7,7 @@ import torch
 
 from hggt_data.errors import DatasetError
 from hggt_data.groups import GroupSource
-from hggt_models.config.train import TargetKind
+from hggt_models.config.sections import TargetKind
 from hggt_models.data.samples import Sample, SampleDataset
 from hggt_models.data.targets import GroupLabels, choose
 from hggt_models.data.training_groups import open_training_groups, require_labels_and_originals

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from hggt_data.schema import ORIGINAL, PatchGroup
-from hggt_models.config.train import TargetKind
+from hggt_models.config.sections import TargetKind
 
 
 @dataclass(frozen=True, slots=True)

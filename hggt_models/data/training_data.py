@@ -21,7 +21,8 @@ from hggt_data.io.names import by_look, look
 from hggt_data.io.pictures import PICTURE_ENDINGS, describe_notes, is_picture_name, read_picture
 from hggt_data.io.text import plural
 from hggt_data.schema import ORIGINAL, PatchGroup, source_picture
-from hggt_models.config.train import TargetKind, TrainConfig
+from hggt_models.config.sections import TargetKind
+from hggt_models.config.train import TrainConfig
 from hggt_models.data.checks import require_usable_groups, require_usable_pictures
 from hggt_models.data.group_dataset import GroupDataset
 from hggt_models.data.picture_dataset import PictureDataset

@@ -9,7 +9,8 @@ from typing import Any, TypeVar, cast
 import torch
 from torch import Tensor, nn
 
-from hggt_models.config.train import Compiled, TrainConfig
+from hggt_models.config.sections import Compiled
+from hggt_models.config.train import TrainConfig
 from hggt_models.data.make_pairs import TrainingPairs
 from hggt_models.losses.adversarial import adversarial_loss
 from hggt_models.losses.artifact_map import artifact_map, artifact_map_loss

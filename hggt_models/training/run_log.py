@@ -9,7 +9,7 @@ import numpy as np
 from hggt_data.errors import HggtError
 from hggt_data.io.images import Pixels, write_png
 from hggt_data.io.text import printable_lines
-from hggt_models.config.train import LogConfig
+from hggt_models.config.sections import LogConfig
 from hggt_models.training.run_folder import RunFolder
 from hggt_models.training.validation import Restored
 

@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 
 from hggt_models.config.reader import ConfigError
 from hggt_models.config.recipes import load_config, recipe_names
+from hggt_models.config.sections import LossConfig
 from hggt_models.config.train import (
     DEFAULTS,
     FREE_KEYS,
-    LossConfig,
     TrainConfig,
     differences,
     flat_settings,

@@ -16,7 +16,7 @@ from hggt_data.io.images import encode_png
 from hggt_data.loading import open_groups
 from hggt_data.schema import PatchGroup
 from hggt_data.tree.demo import write_demo_tree
-from hggt_models.config.train import TargetKind
+from hggt_models.config.sections import TargetKind
 from hggt_models.data.group_dataset import GroupDataset
 from hggt_models.data.samples import Sample
 from tests.hggt_models.data.coded import coded, cut_of, picture_of, write_groups

@@ -10,7 +10,7 @@ from hggt_data.consensus import judge_group
 from hggt_data.exports.training.degrade import SCALES
 from hggt_data.exports.training.pairs import serves
 from hggt_data.schema import Annotation, Label, PatchGroup
-from hggt_models.config.train import TargetKind
+from hggt_models.config.sections import TargetKind
 from hggt_models.data.targets import Choice, GroupLabels, choose
 from hggt_models.degradation.settings import PUBLISHED
 

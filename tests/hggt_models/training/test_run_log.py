@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from hggt_data.io.images import read_pixels
-from hggt_models.config.train import LogConfig
+from hggt_models.config.sections import LogConfig
 from hggt_models.training.run_folder import RunFolder
 from hggt_models.training.run_log import LogError, RunLog
 from hggt_models.training.validation import Restored

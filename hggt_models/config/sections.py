@@ -1,0 +1,147 @@
+"""The sections of a training run's settings: networks, losses, validation, checkpoints and log, each checked by itself.
+
+The sentence below a field is its documentation, for `hggt-models recipes NAME` and for editors.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from hggt_data.io.text import nearest
+from hggt_eval.metrics import METRICS
+from hggt_models.config.reader import ConfigError
+from hggt_models.losses.perceptual import OFFICIAL_LAYERS
+from hggt_models.networks import NETWORKS, network_args
+from hggt_models.networks.vgg import LAYERS, smallest_px
+
+Compiled = Literal["generator", "discriminator", "perceptual"]
+TargetKind = Literal["picture", "original", "positive", "positive_negative"]
+Count = Annotated[int, Field(gt=0)]
+CountOrNone = Annotated[int, Field(ge=0)]
+Weight = Annotated[float, Field(ge=0)]
+Share = Annotated[float, Field(ge=0, lt=1)]
+WindowPx = Annotated[int, Field(ge=3)]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class NetworkConfig:
+    """A network: its name and all its arguments, see `build_network`. In settings both are in one table."""
+
+    name: str
+    args: Mapping[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LossConfig:
+    """Weights of the generator's losses, and parameters of two of them."""
+
+    pixel: Weight = 1.0
+    """Weight of the L1 distance to the target."""
+    perceptual: Weight = 1.0
+    """Weight of the perceptual loss (VGG19 features)."""
+    adversarial: Weight = 0.1
+    """Weight of the adversarial loss; 0 trains without a discriminator."""
+    negative: Weight = 0.0
+    """Weight of the negative loss: the distance to the negative, which training increases."""
+    negative_window_px: WindowPx = 3
+    """Side of the window in which the negative loss measures local variance."""
+    negative_power: Annotated[float, Field(gt=0)] = 0.75
+    """Exponent of that variance in the artefact map of the negative loss."""
+    negative_margin: Weight = 0.0
+    """Distance beyond which a sample is not pushed further from its negative; 0 sets no bound, as published."""
+    artifact_map: Weight = 0.0
+    """Weight of the L1 loss on LDL's artefact map."""
+    artifact_window_px: WindowPx = 7
+    """Side of the window in which LDL's artefact map measures local variance."""
+
+    def contradictions(self) -> Iterator[str]:
+        """What does not fit together in these settings, one sentence each."""
+        for key in ("negative_window_px", "artifact_window_px"):
+            if getattr(self, key) % 2 == 0:
+                yield f"loss.{key} is {getattr(self, key)}; expected an odd number"
+        if not any((self.pixel, self.perceptual, self.adversarial, self.artifact_map)):
+            yield "all losses have weight 0; expected one that the network can learn from"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PerceptualConfig:
+    """The network behind the perceptual loss."""
+
+    weights: str = "imagenet"
+    """Weights of VGG19: `imagenet`, a file, or `random` to try out the software."""
+    layers: Mapping[str, Weight] = field(default_factory=lambda: dict(OFFICIAL_LAYERS))
+    """Weight of each VGG19 layer, taken before its ReLU; 0 leaves the layer out."""
+
+    @property
+    def source(self) -> Path | Literal["imagenet", "random"]:
+        """The weights in the form that `PerceptualLoss` takes."""
+        return self.weights if self.weights in ("imagenet", "random") else Path(self.weights)  # type: ignore[return-value]
+
+    def contradictions(self) -> Iterator[str]:
+        """See `LossConfig.contradictions`."""
+        unknown = [layer for layer in self.layers if layer not in LAYERS]
+        if unknown:
+            yield f"perceptual.layers has {', '.join(unknown)}; known layers are {', '.join(LAYERS)}"
+
+    def blind_layers(self, crop_px: int) -> list[str]:
+        """Layers with a weight whose output is empty for an image with this side."""
+        used = [name for name, weight in self.layers.items() if weight and name in LAYERS]
+        return [name for name in used if smallest_px(name) > crop_px]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ValidationConfig:
+    """Validation during training, on source pictures that the network never learns from."""
+
+    every: CountOrNone = 5000
+    """Iterations between validations; 0 turns validation off, but pictures are still held out."""
+    pictures: CountOrNone = 8
+    """Number of source pictures to hold out, at most a tenth of all (one if there are few); 0 trains on all."""
+    images: Count = 64
+    """Maximum number of held-out patches or pictures to validate on."""
+    metrics: tuple[str, ...] = ("psnr", "ssim")
+    """Metrics of hggt-eval to compute."""
+    shown: CountOrNone = 4
+    """Number of results saved as pictures and shown in TensorBoard."""
+
+    def contradictions(self) -> Iterator[str]:
+        """See `LossConfig.contradictions`."""
+        unknown = [name for name in self.metrics if name not in METRICS]
+        if unknown:
+            yield f"validation.metrics has {', '.join(unknown)}; {nearest(unknown[0], METRICS)}"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CheckpointConfig:
+    """Checkpoints, from which an interrupted run resumes, and weights."""
+
+    every: Count = 5000
+    """Iterations between checkpoints; each also writes a file of weights, and all of those are kept."""
+    keep: Count = 3
+    """Number of checkpoints to keep."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LogConfig:
+    """What a run reports while it trains."""
+
+    every: Count = 100
+    """Iterations between log lines; losses are averaged over them."""
+    tensorboard: bool = True
+    """Write TensorBoard event files."""
+    wandb: str = ""
+    """Weights & Biases project to log to; empty for none."""
+
+
+def read_network(value: Any) -> NetworkConfig:
+    """A network's table with `name` and arguments."""
+    if not isinstance(value, Mapping):
+        raise ValueError("expected a table: a network's `name` and its arguments")
+    settings = dict(value)
+    name = settings.pop("name", None)
+    if name not in tuple(NETWORKS):
+        raise ConfigError(f"name is {name!r}; {nearest(str(name), NETWORKS)}")
+    return NetworkConfig(name=name, args=asdict(network_args(name, settings)))
