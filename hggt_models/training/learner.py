@@ -20,6 +20,7 @@ from hggt_models.training.ema import Ema
 from hggt_models.training.generator_losses import GeneratorLosses, Losses, autocast
 from hggt_models.training.joint_batch_norm import join_batch_norm
 from hggt_models.training.loss_meter import DivergedError
+from hggt_models.training.optimizers import load_optimizer, make_optimizer, reserve_state
 
 Module = TypeVar("Module", bound=nn.Module)
 
@@ -40,13 +41,14 @@ class Learner:
             load_state(self.generator, initial, "the network to start from")
         self.ema = Ema(self.generator, config.ema_decay) if config.ema_decay else None
         self._compiled_generator = self._compiled(self.generator, "generator")
-        self._generator_optimizer = self._adam(self.generator)
+        self._generator_optimizer = make_optimizer(self.generator, config)
         self.discriminator: Network | None = None
         if config.has_discriminator:
             self.discriminator = self._build(config.discriminator.name, config.discriminator.args)
             self._compiled_discriminator = self._compiled(self.discriminator, "discriminator")
-            self._discriminator_optimizer = self._adam(self.discriminator)
-        self._prepare_update()
+            self._discriminator_optimizer = make_optimizer(self.discriminator, config)
+        for optimizer in self._optimizers:
+            reserve_state(optimizer)
         self._state = self.state_dict()  # which shares the memory of the networks and optimizers
         self._kept = copy.deepcopy(self._state)
         perceptual: nn.Module | None = None
@@ -117,12 +119,12 @@ class Learner:
     def load_state_dict(self, state: Mapping[str, Any], where: str) -> None:
         """Resume from a `state_dict`; an error says `where` it came from."""
         load_state(self.generator, state["generator"], where)
-        _load_optimizer(self._generator_optimizer, state["optimizer"])
+        load_optimizer(self._generator_optimizer, state["optimizer"])
         if self.ema:
             load_state(self.ema.network, state["ema"], where)
         if self.discriminator is not None:
             load_state(self.discriminator, state["discriminator"], where)
-            _load_optimizer(self._discriminator_optimizer, state["discriminator_optimizer"])
+            load_optimizer(self._discriminator_optimizer, state["discriminator_optimizer"])
 
     def require_finite(self) -> None:
         """Raise DivergedError if a weight is NaN or infinite after the last step."""
@@ -186,18 +188,6 @@ class Learner:
             _add(means, losses, len(parts))
         return means
 
-    def _prepare_update(self) -> None:
-        """Update once with gradients of 0, which changes nothing, so that the optimizers have the memory they need."""
-        for optimizer in self._optimizers:
-            weights = [weights for group in optimizer.param_groups for weights in group["params"]]
-            for one in weights:
-                one.grad = torch.zeros_like(one)
-        self._update(0.0)
-        for optimizer in self._optimizers:
-            optimizer.zero_grad()
-            for state in optimizer.state.values():
-                state["step"].zero_()
-
     def _build(self, name: str, args: Mapping[str, Any]) -> Network:
         network = build_network(name, **args).to(self._runtime.device)
         return self._in_format(join_batch_norm(network, self._runtime), network.channels_last)
@@ -210,18 +200,6 @@ class Learner:
 
     def _compiled(self, network: nn.Module, name: Compiled) -> nn.Module:
         return cast(nn.Module, torch.compile(network)) if name in self._config.compile else network
-
-    def _adam(self, network: nn.Module) -> torch.optim.Optimizer:
-        learning = [parameter for parameter in network.parameters() if parameter.requires_grad]
-        return torch.optim.Adam(learning, self._config.learning_rate, self._config.betas, fused=True)
-
-
-def _load_optimizer(optimizer: torch.optim.Optimizer, state: Mapping[str, Any]) -> None:
-    """Load a state into its reserved memory, in the memory format of the weights, in which alone Adam is right."""
-    [group] = optimizer.param_groups
-    for number, weights in enumerate(group["params"]):
-        for name, value in optimizer.state[weights].items():
-            value.copy_(state["state"][number][name])
 
 
 def _copy(source: StateDict, target: StateDict) -> None:
