@@ -78,8 +78,8 @@ class LossConfig:
             yield "loss.negative_form is 'margin', but loss.negative_margin is 0; expected more than 0"
         if self.negative_form in BOUNDED_FORMS and self.negative_margin:
             yield (
-                f"loss.negative_margin is {self.negative_margin:g}, but loss.negative_form {self.negative_form!r} has a "
-                "bound of its own; expected 0"
+                f"loss.negative_margin is {self.negative_margin:g}, but loss.negative_form {self.negative_form!r} "
+                "has a bound of its own; expected 0"
             )
         if self.negative_form == "dpo" and not (self.pixel or self.perceptual):
             yield (

@@ -154,14 +154,18 @@ class TrainConfig:
         return self.loss.adversarial > 0
 
     @property
+    def needs_start(self) -> bool:
+        """Whether a loss compares with the network that the run started from, which is never trained."""
+        return self.loss.negative > 0 and self.loss.negative_form == "dpo"
+
+    @property
     def uses_vgg(self) -> bool:
         """Whether a loss compares features of VGG19."""
         return self.loss.perceptual > 0 or self.measures_preference("vgg")
 
     def measures_preference(self, distance: str) -> bool:
         """Whether the form `dpo` of the negative loss uses this distance."""
-        loss = self.loss
-        return loss.negative > 0 and (loss.negative_form, loss.negative_distance) == ("dpo", distance)
+        return self.needs_start and self.loss.negative_distance == distance
 
     def to_json(self) -> dict[str, Any]:
         """All settings, ready for JSON; `make_config` turns them into this config again."""

@@ -67,9 +67,9 @@ class GroupDataset(SampleDataset):
         rule: PositiveRule = "uniform",
         num_positives: int | None = None,
     ) -> None:
-        accepts_pairs = target == "preference"
-        is_open = isinstance(groups, GroupSource)
-        self._groups = groups if is_open else open_training_groups(groups, accepts_pairs=accepts_pairs)
+        if not isinstance(groups, GroupSource):
+            groups = open_training_groups(groups, accepts_pairs=target == "preference")
+        self._groups = groups
         if positions is None:
             known = [GroupLabels.of(group, target) for group in self._groups]
             require_labels_and_originals(self._groups, known)

@@ -90,7 +90,10 @@ class GroupLabels:
     @property
     def rejected(self) -> list[str]:
         """The candidates that people rejected, by label or in a pair."""
-        return [*(name for name, _ in self.negatives), *(p.rejected for p in self.preferences if p.rejected != ORIGINAL)]
+        return [
+            *(name for name, _ in self.negatives),
+            *(p.rejected for p in self.preferences if p.rejected != ORIGINAL),
+        ]
 
     @property
     def best(self) -> list[str]:
@@ -135,21 +138,21 @@ class Choice:
         names: Pictures to read: the original; except for the target `original` then the one to compare with; for
             `positive_negative` and `preference` then the positive and the negative of the negative map. The original
             replaces what the group does not have.
-        others: The other positives, for the rules that compare with all of them.
         positive_agreement: Agreement on the positive of the negative map; for `preference` its share.
         negative_agreement: Agreement on the negative; for `preference` its share.
         num_annotators: Number of annotators of the group; for `preference` 1.
         has_positive: Whether the group has a positive.
         has_negative: Whether the group has a negative.
+        others: The other positives, for the rules that compare with all of them.
     """
 
     names: tuple[str, ...]
-    others: tuple[str, ...] = ()
     positive_agreement: float = 0
     negative_agreement: float = 0
     num_annotators: int = 1
     has_positive: bool = False
     has_negative: bool = False
+    others: tuple[str, ...] = ()
 
 
 def choose(group: GroupLabels, target: TargetKind, rng: random.Random, rule: PositiveRule = "uniform") -> Choice:
@@ -173,7 +176,7 @@ def choose(group: GroupLabels, target: TargetKind, rng: random.Random, rule: Pos
     positive = _draw(group.positives, rule, rng)[0] if group.positives else ORIGINAL
     others = tuple(name for name, _ in group.positives if name != positive) if rule in WHOLE_GROUP else ()
     if target == "positive":
-        return Choice((ORIGINAL, positive), others)
+        return Choice((ORIGINAL, positive), others=others)
     # In the official code an original that replaces a positive has full agreement.
     map_positive, positive_agreement = (
         _draw(group.positives, rule, rng) if group.positives else (ORIGINAL, group.num_annotators)
@@ -181,12 +184,12 @@ def choose(group: GroupLabels, target: TargetKind, rng: random.Random, rule: Pos
     negative, negative_agreement = rng.choice(group.negatives) if group.negatives else (ORIGINAL, 0)
     return Choice(
         (ORIGINAL, positive, map_positive, negative),
-        others,
         positive_agreement,
         negative_agreement,
         group.num_annotators,
         bool(group.positives),
         bool(group.negatives),
+        others,
     )
 
 
