@@ -31,7 +31,7 @@ from hggt_models.config.sections import (
 )
 from hggt_models.degradation.settings import PUBLISHED, DegradationSettings
 from hggt_models.losses.perceptual import OFFICIAL_LAYERS
-from hggt_models.networks import build_network
+from hggt_models.networks import NETWORKS, build_network, network_args
 from hggt_models.networks.vgg import smallest_px
 
 DISCRIMINATOR = "unet_discriminator_sn"
@@ -259,9 +259,21 @@ def differences(found: Mapping[str, Any], config: TrainConfig) -> list[str]:
     """Settings that make this a different run than the `to_json` in `found`: `KEY is NEW, was OLD` for each."""
     return [
         f"{key} is {new!r}, was {old!r}"
-        for key, old, new in _compared(found, _as_json(config.to_json()), "")
+        for key, old, new in _compared(_completed(found), _as_json(config.to_json()), "")
         if not any(key == free or key.startswith(f"{free}.") for free in FREE_KEYS)
     ]
+
+
+def _completed(found: Mapping[str, Any]) -> dict[str, Any]:
+    """An older record with the settings that it lacks; their defaults are what runs did before there was a choice."""
+    defaults = _as_json(make_config({}).to_json())
+    for key in ("generator", "discriminator"):
+        name = found[key]["name"]
+        defaults[key] = asdict(network_args(name, {})) if name in NETWORKS else {}
+    return {
+        key: {**defaults.get(key, {}), **value} if isinstance(value, Mapping) else value
+        for key, value in {**defaults, **found}.items()
+    }
 
 
 def _as_json(value: Any) -> Any:

@@ -412,10 +412,16 @@ def test_a_difference_names_the_old_and_the_new_value(changes: dict[str, Any], e
     assert differences(found(make_config({})), make_config(changes)) == expected
 
 
-def test_settings_that_only_one_has_are_named() -> None:
-    older = found(make_config({}))
-    del older["clip_norm"]
-    assert differences(older, make_config({})) == ["clip_norm is 0.0, was None"]
+def test_settings_that_an_older_record_lacks_had_their_defaults() -> None:
+    older = found(load_config("swinir-psnr"))
+    for section, key in ((older, "clip_norm"), (older["loss"], "adversarial_form"), (older["generator"], "drop_path_rate")):
+        del section[key]
+    assert differences(older, load_config("swinir-psnr")) == []
+    changed = load_config("swinir-psnr", ["clip_norm=1", "loss.adversarial_form='lsgan'"])
+    assert differences(older, changed) == ["clip_norm is 1.0, was 0.0", "loss.adversarial_form is 'lsgan', was 'vanilla'"]
+
+
+def test_arguments_of_another_network_are_named() -> None:
     changes = differences(found(make_config({})), make_config({"generator": {"name": "swinir"}}))
     assert "generator.name is 'swinir', was 'rrdb_pixelshuffle'" in changes
     assert "generator.num_block is None, was 23" in changes
