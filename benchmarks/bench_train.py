@@ -237,7 +237,7 @@ def our_step(
     done = itertools.count()
     for watched, part in (
         (learner._compiled_generator, "generator"),
-        (learner._perceptual, "perceptual"),
+        (learner._generator_losses._perceptual, "perceptual"),
         (learner._compiled_discriminator, "discriminator"),
     ):
         assert watched is not None
