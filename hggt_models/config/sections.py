@@ -68,7 +68,10 @@ class LossConfig:
         if not any((self.pixel, self.perceptual, self.adversarial, self.artifact_map)):
             yield "all losses have weight 0; expected one that the network can learn from"
         elif self.adversarial_form == "hinge" and not any((self.pixel, self.perceptual, self.artifact_map)):
-            yield "loss.adversarial_form 'hinge' may be negative, so it does not show whether a run diverges; expected a weight for another loss"
+            yield (
+                "loss.adversarial_form is 'hinge', which may be negative and so does not show whether a run diverges; "
+                "expected a weight for loss.pixel, loss.perceptual or loss.artifact_map as well"
+            )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -1,16 +1,13 @@
-"""The losses that the discriminator minimises, and the adversarial loss that it shares with the generator."""
+"""The losses that the discriminator minimises."""
 
 from collections.abc import Iterator
-from functools import partial
 
 import torch
 from torch import Tensor, nn
 
 from hggt_models.config.train import TrainConfig
-from hggt_models.losses.adversarial import AdversarialLoss
 from hggt_models.runtime import Runtime
-from hggt_models.training.generator_losses import Losses, autocast
-from hggt_models.training.joint_mean import joint_mean
+from hggt_models.training.generator_losses import Losses, autocast, make_adversarial_loss
 
 
 class DiscriminatorLosses:
@@ -45,8 +42,3 @@ class DiscriminatorLosses:
         with autocast(self._config, self._runtime):
             logits: Tensor = discriminator(images)
         return logits
-
-
-def make_adversarial_loss(config: TrainConfig, runtime: Runtime) -> AdversarialLoss:
-    """The adversarial loss of a run, over the batches of all processes."""
-    return AdversarialLoss(config.loss.adversarial_form, partial(joint_mean, runtime=runtime))

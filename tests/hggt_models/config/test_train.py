@@ -259,6 +259,7 @@ def test_a_value_at_the_end_of_its_range_is_accepted(changes: dict[str, Any]) ->
         ({"milestones": [5, 4]}, r"milestones are \[5, 4\]; expected increasing numbers"),
         ({"pool_size": 11}, "pool_size 11 is less than batch_size 12; expected 0, or at least that"),
         ({"loss": {"pixel": 0, "perceptual": 0, "adversarial": 0}}, "all losses have weight 0"),
+        ({"loss": {"pixel": 0, "perceptual": 0, "adversarial_form": "hinge"}}, "'hinge', which may be negative"),
         ({"loss": {"negative": 300}}, "loss.negative is 300 and target is 'positive'; expected a weight with"),
         ({"target": "positive_negative"}, "loss.negative is 0 and target is 'positive_negative'; expected"),
         ({"loss": {"artifact_map": 1}, "ema_decay": 0}, "needs the moving average, but ema_decay is 0"),
@@ -414,11 +415,18 @@ def test_a_difference_names_the_old_and_the_new_value(changes: dict[str, Any], e
 
 def test_settings_that_an_older_record_lacks_had_their_defaults() -> None:
     older = found(load_config("swinir-psnr"))
-    for section, key in ((older, "clip_norm"), (older["loss"], "adversarial_form"), (older["generator"], "drop_path_rate")):
+    for section, key in (
+        (older, "clip_norm"),
+        (older["loss"], "adversarial_form"),
+        (older["generator"], "drop_path_rate"),
+    ):
         del section[key]
     assert differences(older, load_config("swinir-psnr")) == []
     changed = load_config("swinir-psnr", ["clip_norm=1", "loss.adversarial_form='lsgan'"])
-    assert differences(older, changed) == ["clip_norm is 1.0, was 0.0", "loss.adversarial_form is 'lsgan', was 'vanilla'"]
+    assert differences(older, changed) == [
+        "clip_norm is 1.0, was 0.0",
+        "loss.adversarial_form is 'lsgan', was 'vanilla'",
+    ]
 
 
 def test_arguments_of_another_network_are_named() -> None:
