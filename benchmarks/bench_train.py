@@ -47,6 +47,7 @@ from hggt_models.runtime import Runtime, open_runtime
 from hggt_models.training import learner as learner_module
 from hggt_models.training.learner import Learner
 from hggt_models.training.loss_meter import LossMeter, blank_loss
+from hggt_models.training.optimizers import learning_rate
 
 PLAIN, AGAIN = "plain", "plain again"
 WAYS = {
@@ -236,7 +237,7 @@ def our_step(
     done = itertools.count()
     for watched, part in (
         (learner._compiled_generator, "generator"),
-        (learner._perceptual, "perceptual"),
+        (learner._generator_losses._perceptual, "perceptual"),
         (learner._compiled_discriminator, "discriminator"),
     ):
         assert watched is not None
@@ -264,7 +265,7 @@ def our_step(
     def step() -> Tensor:
         torch.manual_seed(next(done))
         learner.keep()
-        losses = learner.step(next_pairs, config.rate(0))
+        losses = learner.step(next_pairs, learning_rate(config, 0))
         meter.add(losses, torch.stack(blanks).mean())
         blanks.clear()
         return torch.stack([value for name, value in losses.items() if not name.startswith("discriminator")]).sum()

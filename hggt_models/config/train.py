@@ -143,10 +143,6 @@ class TrainConfig:
         """Whether there is an adversarial loss."""
         return self.loss.adversarial > 0
 
-    def rate(self, iteration: int) -> float:
-        """The learning rate of an iteration, counted from 0."""
-        return self.learning_rate * self.decay ** sum(iteration >= milestone for milestone in self.milestones)
-
     def to_json(self) -> dict[str, Any]:
         """All settings, ready for JSON; `make_config` turns them into this config again."""
         content = asdict(self)

@@ -9,6 +9,7 @@ import torch
 
 from hggt_models.config.train import TrainConfig
 from hggt_models.memory import DeviceMemoryError
+from hggt_models.training.optimizers import learning_rate
 from hggt_models.training.run_log import RunLog
 from hggt_models.training.run_state import RunState
 from hggt_models.training.validation import Restored
@@ -60,7 +61,7 @@ class Progress:
             "iterations_per_s": rate,
             "waiting_share": (self._state.loader.waited_s - self._waited_s) / seconds,
             "memory_gb": memory_gb,
-            "learning_rate": self._config.rate(done - 1),
+            "learning_rate": learning_rate(self._config, done - 1),
         }
         self.restart_clock()
         self._log.scalars(done, "train", means, about)

@@ -19,6 +19,7 @@ from hggt_models.networks.weights import first_line
 from hggt_models.runtime import Runtime, lost_another_process
 from hggt_models.training.learner import Learner
 from hggt_models.training.loss_meter import DivergedError, LossMeter, blank_loss
+from hggt_models.training.optimizers import learning_rate
 from hggt_models.training.prepare import (
     TrainingRun,
     describe_beginning,
@@ -103,7 +104,7 @@ class RunState:
                 blanks.append(blank_loss(pairs.target))
                 return pairs
 
-            losses = self.learner.step(next_pairs, self._config.rate(self.done))
+            losses = self.learner.step(next_pairs, learning_rate(self._config, self.done))
             self._meter.add(losses, torch.stack(blanks).mean())
 
         with self.saved_if_it_fails():

@@ -10,6 +10,7 @@ import torch
 from hggt_models.config.recipes import load_config, recipe_names
 from hggt_models.config.train import TrainConfig
 from hggt_models.networks import build_network, network_args
+from hggt_models.training.optimizers import learning_rate
 
 # fmt: off
 COLUMNS = (
@@ -214,5 +215,5 @@ def test_networks_have_the_published_numbers_of_parameters(recipe: str) -> None:
 @pytest.mark.parametrize("recipe", RATES)
 def test_the_rate_falls_at_the_milestones(recipe: str) -> None:
     config = load_config(recipe)
-    found = {iteration: config.rate(iteration) for iteration in RATES[recipe]}
+    found = {iteration: learning_rate(config, iteration) for iteration in RATES[recipe]}
     assert found == pytest.approx(RATES[recipe], rel=1e-12)

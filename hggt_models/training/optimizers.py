@@ -1,0 +1,40 @@
+"""The optimizers of a run and their learning rate."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import nn
+
+from hggt_models.config.train import TrainConfig
+
+
+def make_optimizer(network: nn.Module, config: TrainConfig) -> torch.optim.Optimizer:
+    """The optimizer of a network's trainable weights, in one group."""
+    learning = [parameter for parameter in network.parameters() if parameter.requires_grad]
+    return torch.optim.Adam(learning, config.learning_rate, config.betas, fused=True)
+
+
+def learning_rate(config: TrainConfig, iteration: int) -> float:
+    """The learning rate of an iteration, counted from 0."""
+    return config.learning_rate * config.decay ** sum(iteration >= milestone for milestone in config.milestones)
+
+
+def reserve_state(optimizer: torch.optim.Optimizer) -> None:
+    """Update once with gradients of 0 and a rate of 0, which changes nothing and reserves the optimizer's memory."""
+    [group] = optimizer.param_groups
+    for weights in group["params"]:
+        weights.grad = torch.zeros_like(weights)
+    group["lr"] = 0.0
+    optimizer.step()
+    optimizer.zero_grad()
+    for state in optimizer.state.values():
+        state["step"].zero_()
+
+
+def load_optimizer(optimizer: torch.optim.Optimizer, state: Mapping[str, Any]) -> None:
+    """Load a state into the reserved memory, in the memory format of the weights, in which alone Adam is right."""
+    [group] = optimizer.param_groups
+    for number, weights in enumerate(group["params"]):
+        for name, value in optimizer.state[weights].items():
+            value.copy_(state["state"][number][name])
