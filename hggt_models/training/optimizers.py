@@ -13,7 +13,7 @@ from hggt_models.config.train import TrainConfig
 def make_optimizer(network: nn.Module, config: TrainConfig) -> torch.optim.Optimizer:
     """The optimizer of a network's trainable weights, in one group."""
     learning = [parameter for parameter in network.parameters() if parameter.requires_grad]
-    kind = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[config.optimizer]
+    kind = torch.optim.AdamW if config.optimizer == "adamw" else torch.optim.Adam
     return kind(learning, config.learning_rate, config.betas, weight_decay=config.weight_decay, fused=True)
 
 
@@ -43,7 +43,7 @@ def reserve_state(optimizer: torch.optim.Optimizer) -> None:
 
 
 def load_optimizer(optimizer: torch.optim.Optimizer, state: Mapping[str, Any]) -> None:
-    """Load a state into the reserved memory, in the memory format of the weights, in which alone the update is right."""
+    """Load a state into the reserved memory, in the memory format of the weights; updates are wrong in another."""
     [group] = optimizer.param_groups
     for number, weights in enumerate(group["params"]):
         for name, value in optimizer.state[weights].items():
