@@ -31,7 +31,7 @@ def learning_rate(config: TrainConfig, iteration: int) -> float:
 
 
 def reserve_state(optimizer: torch.optim.Optimizer) -> None:
-    """Update once with gradients of 0 and a rate of 0, which changes nothing and reserves the optimizer's memory."""
+    """Reserve the optimizer's memory by an update with a rate of 0; weights and optimizer stay as they are."""
     [group] = optimizer.param_groups
     for weights in group["params"]:
         weights.grad = torch.zeros_like(weights)
@@ -39,7 +39,8 @@ def reserve_state(optimizer: torch.optim.Optimizer) -> None:
     optimizer.step()
     optimizer.zero_grad()
     for state in optimizer.state.values():
-        state["step"].zero_()
+        for value in state.values():
+            value.zero_()
 
 
 def load_optimizer(optimizer: torch.optim.Optimizer, state: Mapping[str, Any]) -> None:
