@@ -13,6 +13,7 @@ from pydantic import Field
 from hggt_data.io.text import nearest
 from hggt_eval.metrics import METRICS
 from hggt_models.config.reader import ConfigError
+from hggt_models.losses.adversarial import AdversarialForm
 from hggt_models.losses.perceptual import OFFICIAL_LAYERS
 from hggt_models.networks import NETWORKS, network_args
 from hggt_models.networks.vgg import LAYERS, smallest_px
@@ -48,6 +49,8 @@ class LossConfig:
     """Weight of the perceptual loss (VGG19 features)."""
     adversarial: Weight = 0.1
     """Weight of the adversarial loss; 0 trains without a discriminator."""
+    adversarial_form: AdversarialForm = "vanilla"
+    """Form of the adversarial loss: cross-entropy, least squares, hinge or relativistic average (ESRGAN)."""
     negative: Weight = 0.0
     """Weight of the negative loss, in the form of `negative_form`."""
     negative_form: Literal["published", "margin", "triplet", "dpo"] = "published"
@@ -88,6 +91,11 @@ class LossConfig:
             )
         if not any((self.pixel, self.perceptual, self.adversarial, self.artifact_map)):
             yield "all losses have weight 0; expected one that the network can learn from"
+        elif self.adversarial_form == "hinge" and not any((self.pixel, self.perceptual, self.artifact_map)):
+            yield (
+                "loss.adversarial_form is 'hinge', which may be negative and so does not show whether a run diverges; "
+                "expected a weight for loss.pixel, loss.perceptual or loss.artifact_map as well"
+            )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -158,6 +166,21 @@ class LogConfig:
     """Write TensorBoard event files."""
     wandb: str = ""
     """Weights & Biases project to log to; empty for none."""
+
+
+def target_contradictions(target: TargetKind, positives: PositiveRule, negative: float, sharpen: bool) -> Iterator[str]:
+    """What does not fit the target, one sentence each; `negative` is the weight of the negative loss."""
+    if (negative > 0) != (target in PAIR_TARGETS):
+        yield (
+            f"loss.negative is {negative:g} and target is {target!r}; expected a weight with the targets "
+            "'positive_negative' and 'preference', and 0 with any other"
+        )
+    if positives != "uniform" and target not in ("positive", "positive_negative"):
+        yield (
+            f"positives is {positives!r}, but the target {target!r} does not choose among positives; expected 'uniform'"
+        )
+    if positives in WHOLE_GROUP and sharpen:
+        yield f"positives {positives!r} cannot be combined with sharpen; expected one of them"
 
 
 def read_network(value: Any) -> NetworkConfig:

@@ -15,8 +15,6 @@ from pydantic import ConfigDict, Field, PlainValidator, TypeAdapter
 
 from hggt_models.config.reader import READING, ConfigError, limit_faults, read_settings
 from hggt_models.config.sections import (
-    PAIR_TARGETS,
-    WHOLE_GROUP,
     CheckpointConfig,
     Compiled,
     Count,
@@ -31,6 +29,7 @@ from hggt_models.config.sections import (
     ValidationConfig,
     Weight,
     read_network,
+    target_contradictions,
 )
 from hggt_models.degradation.settings import PUBLISHED, DegradationSettings
 from hggt_models.losses.distance import LPIPS_SMALLEST_PX
@@ -96,12 +95,20 @@ class TrainConfig:
     """Parts in which a device computes its share of a batch, to save memory."""
     iterations: Count = 300_000
     """Number of iterations."""
+    optimizer: Literal["adam", "adamw"] = "adam"
+    """Optimizer of generator and discriminator; `adamw` decays weights directly, not through their gradients."""
     learning_rate: Annotated[float, Field(gt=0)] = 1e-4
-    """Initial learning rate of Adam, for generator and discriminator."""
+    """Highest learning rate, for generator and discriminator."""
     betas: tuple[Share, Share] = (0.9, 0.99)
-    """Coefficients of Adam's running averages."""
+    """Coefficients of the optimizer's running averages."""
+    weight_decay: Weight = 0.0
+    """Weight decay of the optimizer."""
+    schedule: Literal["steps", "cosine"] = "steps"
+    """How the learning rate falls: by `decay` at each milestone, or along half a cosine to 0 at the end of the run."""
+    warmup: CountOrNone = 0
+    """Iterations over which the learning rate rises linearly at the start."""
     milestones: tuple[Count, ...] = (200_000,)
-    """Iterations after which the learning rate is multiplied by `decay`."""
+    """Iterations after which the learning rate is multiplied by `decay`; without effect on a cosine."""
     decay: Annotated[float, Field(gt=0, le=1)] = 0.5
     """Factor applied to the learning rate at each milestone."""
     clip_norm: Weight = 0.0
@@ -167,6 +174,12 @@ class TrainConfig:
         """Whether the form `dpo` of the negative loss uses this distance."""
         return self.needs_start and self.loss.negative_distance == distance
 
+    @property
+    def free_keys(self) -> tuple[str, ...]:
+        """Settings, or sections of them, that may have other values when the run resumes."""
+        is_fixed = self.schedule == "cosine"  # its length determines every rate
+        return tuple(key for key in FREE_KEYS if key != "iterations" or not is_fixed)
+
     def to_json(self) -> dict[str, Any]:
         """All settings, ready for JSON; `make_config` turns them into this config again."""
         content = asdict(self)
@@ -183,6 +196,8 @@ class TrainConfig:
             yield from section.contradictions()
         if self.deterministic and self.cudnn_benchmark:
             yield "deterministic and cudnn_benchmark are both true; expected one, because times vary"
+        if self.warmup >= self.iterations:
+            yield f"warmup is {self.warmup}, but iterations is {self.iterations}; expected fewer iterations of warm-up"
         if list(self.milestones) != sorted(set(self.milestones)):
             yield f"milestones are {list(self.milestones)}; expected increasing numbers"
         if self.pool_size and self.pool_size < self.batch_size:
@@ -224,18 +239,7 @@ class TrainConfig:
 
     def _loss_contradictions(self) -> Iterator[str]:
         loss = self.loss
-        if (loss.negative > 0) != (self.target in PAIR_TARGETS):
-            yield (
-                f"loss.negative is {loss.negative:g} and target is {self.target!r}; expected a weight with the targets "
-                "'positive_negative' and 'preference', and 0 with any other"
-            )
-        if self.positives != "uniform" and self.target not in ("positive", "positive_negative"):
-            yield (
-                f"positives is {self.positives!r}, but the target {self.target!r} does not choose among positives; "
-                "expected 'uniform'"
-            )
-        if self.positives in WHOLE_GROUP and self.sharpen:
-            yield f"positives {self.positives!r} cannot be combined with sharpen; expected one of them"
+        yield from target_contradictions(self.target, self.positives, loss.negative, self.sharpen)
         if loss.artifact_map and not self.ema_decay:
             yield "loss.artifact_map needs the moving average, but ema_decay is 0; expected more than 0"
         if self.uses_vgg and not any(self.perceptual.layers.values()):

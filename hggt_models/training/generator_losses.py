@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from hggt_models.config.train import TrainConfig
 from hggt_models.data.make_pairs import TrainingPairs
-from hggt_models.losses.adversarial import adversarial_loss
+from hggt_models.losses.adversarial import AdversarialLoss
 from hggt_models.losses.artifact_map import artifact_map, artifact_map_loss
 from hggt_models.losses.distance import mean_difference
 from hggt_models.losses.negative import negative_loss
@@ -17,6 +17,7 @@ from hggt_models.losses.perceptual import PerceptualLoss
 from hggt_models.losses.positives import mean_over_targets
 from hggt_models.losses.preference import triplet_loss
 from hggt_models.runtime import Runtime
+from hggt_models.training.joint_mean import joint_mean
 from hggt_models.training.preference import PreferenceLoss
 
 Losses = dict[str, Tensor]
@@ -62,9 +63,7 @@ class GeneratorLosses:
             with autocast(self._config, self._runtime):
                 losses["perceptual"] = weights.perceptual * self._perceptual_loss(self._perceptual, output, pairs)
         if discriminator is not None:
-            with autocast(self._config, self._runtime):
-                logits = discriminator(output)
-            losses["adversarial"] = weights.adversarial * adversarial_loss(logits, is_real=True)
+            losses["adversarial"] = weights.adversarial * self._adversarial_loss(output, pairs.real, discriminator)
         losses |= self._negative_loss(output, pairs)
         if weights.artifact_map and average is not None:
             with torch.no_grad(), autocast(self._config, self._runtime):
@@ -72,6 +71,16 @@ class GeneratorLosses:
             maps = artifact_map(pairs.real, output, average_output.float(), weights.artifact_window_px)
             losses["artifact_map"] = weights.artifact_map * artifact_map_loss(output, pairs.real, maps)
         return losses
+
+    def _adversarial_loss(self, output: Tensor, real: Tensor, discriminator: nn.Module) -> Tensor:
+        loss = make_adversarial_loss(self._config, self._runtime)
+        with autocast(self._config, self._runtime):
+            real_logits = None
+            if loss.is_relative:
+                with torch.no_grad():
+                    real_logits = discriminator(real)
+            logits = discriminator(output)
+        return loss.generator(logits, real_logits)
 
     def _pixel_loss(self, output: Tensor, pairs: TrainingPairs) -> Tensor:
         if self._config.positives != "all":
@@ -113,6 +122,11 @@ class GeneratorLosses:
             return {"triplet": weights.negative * loss}
         distance = negative_loss(output, negative, pairs.negative_map, has_negative, weights.negative_margin)
         return {"negative": -weights.negative * distance}
+
+
+def make_adversarial_loss(config: TrainConfig, runtime: Runtime) -> AdversarialLoss:
+    """The adversarial loss of generator and discriminator, over the batches of all processes."""
+    return AdversarialLoss(config.loss.adversarial_form, partial(joint_mean, runtime=runtime))
 
 
 def autocast(config: TrainConfig, runtime: Runtime) -> AbstractContextManager[Any]:
