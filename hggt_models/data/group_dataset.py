@@ -72,7 +72,7 @@ class GroupDataset(SampleDataset):
         self._groups = groups
         if positions is None:
             known = [GroupLabels.of(group, target) for group in self._groups]
-            require_labels_and_originals(self._groups, known)
+            require_labels_and_originals(self._groups, known, accepts_pairs=target == "preference")
             positions = [number for number, labels in enumerate(known) if labels.serves(target)]
             labelled = [known[number] for number in positions]
             if not positions:

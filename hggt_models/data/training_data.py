@@ -118,7 +118,7 @@ def _open_groups(source: str, config: TrainConfig, revision: str | None, resumed
             yield group
 
     digest = hash_labels(kept())  # reads each label once for all
-    require_labels_and_originals(groups, labelled)
+    require_labels_and_originals(groups, labelled, accepts_pairs=target == "preference")
     images = [source_picture(f"{name}-0-0") for name in groups.image_names]  # the place protects numbers in a name
     identity: dict[str, Any] = {"kind": "groups", "labels_sha256": digest}
     if config.positives in WHOLE_GROUP:  # a run that resumes with a part of its data keeps the size of its samples

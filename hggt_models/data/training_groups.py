@@ -56,9 +56,14 @@ def require_training_set(groups: GroupSource, source: str | Path, splits: Sequen
         raise DatasetError(f"{source} has no split 'train', only {', '.join(splits)}; pass the training data")
 
 
-def require_labels_and_originals(groups: GroupSource, labelled: Sequence[GroupLabels]) -> None:
-    """DatasetError if no group has votes on labels, or any has no original; `labelled` are the labels of all groups."""
-    if not any(one.num_annotators or one.preferences for one in labelled):
+def require_labels_and_originals(
+    groups: GroupSource, labelled: Sequence[GroupLabels], *, accepts_pairs: bool = False
+) -> None:
+    """DatasetError if no group has votes on labels, or any has no original; `labelled` are the labels of all groups.
+
+    With `accepts_pairs` votes on labels are not required.
+    """
+    if not accepts_pairs and not any(one.num_annotators for one in labelled):
         raise DatasetError(f"{groups.location} has no label votes by people; training requires them")
     without = [group for number, group in enumerate(groups.ids) if not groups.has_picture(number, ORIGINAL)]
     if without:
