@@ -69,6 +69,7 @@ ALL_RUNS: dict[str, Any] = {
     "precision": "fp32",
     "draws": "official",
     "discriminator_batches": "separate",
+    "loss.adversarial_form": "vanilla",
     "loss.negative_window_px": 3,
     "loss.negative_power": 0.75,
     "loss.negative_margin": 0.0,

@@ -260,6 +260,7 @@ def test_a_value_at_the_end_of_its_range_is_accepted(changes: dict[str, Any]) ->
         ({"milestones": [5, 4]}, r"milestones are \[5, 4\]; expected increasing numbers"),
         ({"pool_size": 11}, "pool_size 11 is less than batch_size 12; expected 0, or at least that"),
         ({"loss": {"pixel": 0, "perceptual": 0, "adversarial": 0}}, "all losses have weight 0"),
+        ({"loss": {"pixel": 0, "perceptual": 0, "adversarial_form": "hinge"}}, "'hinge', which may be negative"),
         ({"loss": {"negative": 300}}, "loss.negative is 300 and target is 'positive'; expected a weight with"),
         ({"target": "positive_negative"}, "loss.negative is 0 and target is 'positive_negative'; expected"),
         ({"loss": {"artifact_map": 1}, "ema_decay": 0}, "needs the moving average, but ema_decay is 0"),
