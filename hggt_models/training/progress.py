@@ -9,6 +9,7 @@ import torch
 
 from hggt_models.config.train import TrainConfig
 from hggt_models.memory import DeviceMemoryError
+from hggt_models.training.optimizers import learning_rate
 from hggt_models.training.run_log import RunLog
 from hggt_models.training.run_state import RunState
 from hggt_models.training.validation import Restored
@@ -60,7 +61,7 @@ class Progress:
             "iterations_per_s": rate,
             "waiting_share": (self._state.loader.waited_s - self._waited_s) / seconds,
             "memory_gb": memory_gb,
-            "learning_rate": self._config.rate(done - 1),
+            "learning_rate": learning_rate(self._config, done - 1),
         }
         self.restart_clock()
         self._log.scalars(done, "train", means, about)
@@ -81,7 +82,7 @@ class Progress:
 
     def _warn_of_negative_loss(self, means: Mapping[str, float]) -> None:
         """The negative loss has no lower bound: if it outweighs the others, they no longer control the output."""
-        others = sum(means.get(name, 0) for name in ("pixel", "perceptual", "adversarial"))
+        others = sum(max(means.get(name, 0), 0) for name in ("pixel", "perceptual", "adversarial"))
         is_dominated = -means.get("negative", 0) > others
         if is_dominated and not self._is_dominated:
             self.note(

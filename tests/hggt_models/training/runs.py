@@ -21,8 +21,8 @@ from hggt_models.config.train import TrainConfig
 from hggt_models.data.training_data import open_training_data
 from hggt_models.networks.discriminator import UnetDiscriminator
 from hggt_models.runtime import Runtime, StopSignals
+from hggt_models.training import learner
 from hggt_models.training.ema import Ema
-from hggt_models.training.learner import Learner
 from hggt_models.training.loss_meter import LossMeter
 from hggt_models.training.prepare import TrainingRun
 from hggt_models.training.trainer import train_run
@@ -119,7 +119,7 @@ def write_pictures(folder: Path) -> Path:
 
 def fail_in_update(place: str, step: int, patch: pytest.MonkeyPatch) -> None:
     """Let memory run out halfway through the update of one iteration, after some weights have changed."""
-    calls = itertools.count(0)  # the networks prepare for updates with one
+    calls = itertools.count(0)  # the optimizers prepare for updates with one
 
     def is_time() -> bool:
         return next(calls) == step
@@ -143,17 +143,18 @@ def fail_in_update(place: str, step: int, patch: pytest.MonkeyPatch) -> None:
 
         return call
 
-    def adam(learner: Learner, network: nn.Module) -> torch.optim.Optimizer:
+    def adam(network: nn.Module, _: TrainConfig) -> torch.optim.Optimizer:
         fails = isinstance(network, UnetDiscriminator) == (place == "discriminator's optimizer")
         return (Failing if fails else torch.optim.Adam)(network.parameters(), 1e-4, (0.9, 0.99), fused=True)
 
     if place == "average":
+        next(calls)
         patch.setattr(Ema, "update", failing(Ema.update))
     elif place == "meter":
         next(calls)
         patch.setattr(LossMeter, "add", failing(LossMeter.add))
     else:
-        patch.setattr(Learner, "_adam", adam)
+        patch.setattr(learner, "make_optimizer", adam)
 
 
 def assert_within_ten_seconds(since_s: float) -> None:
