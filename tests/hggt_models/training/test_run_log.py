@@ -78,9 +78,8 @@ def test_tensorboard_shows_the_same_crop_of_a_picture_over_time(tmp_path: Path) 
 
     folder = RunFolder(tmp_path)
     log = RunLog(folder, LogConfig(), {}, 0, 4, "id")
-    lr, reference = (
-        np.random.default_rng(0).integers(0, 256, (side, 100 * side // 75, 3), np.uint8) for side in (75, 300)
-    )
+    random = np.random.default_rng(0)
+    lr, reference = (random.integers(0, 256, (height, height * 4 // 3, 3), np.uint8) for height in (75, 300))
     for iteration in (2, 4):
         log.picture(iteration, Restored("a", lr, np.full_like(reference, iteration), reference))
     log.close()
