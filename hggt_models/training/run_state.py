@@ -34,7 +34,7 @@ from hggt_models.training.run_folder import RunFolder, State
 from hggt_models.training.switches import operation_without_deterministic_version
 from hggt_models.training.validation import Validated
 
-_INHERITED = ("started_from", "data_license")  # keys of the weights' metadata
+_INHERITED = ("started_from", "data_license", "settings_from")  # keys of the weights' metadata
 
 
 class RunState:
@@ -52,7 +52,8 @@ class RunState:
     def __init__(self, run: TrainingRun, runtime: Runtime, folder: RunFolder) -> None:
         self.done = 0
         self.note: Callable[[str], None] = lambda _: None
-        self.notes = [run.data.description, *run.data.notes]
+        self.notes = [f"settings as in {run.like.path}"] if run.like else []
+        self.notes += [run.data.description, *run.data.notes]
         self._run, self._config, self._runtime, self._folder = run, run.config, runtime, folder
         record = runtime.agreed(folder.read_record() if runtime.leads else None)
         checkpoint = folder.read_checkpoint(runtime, self.notes.append)
@@ -247,6 +248,7 @@ class RunState:
         """Write the run's record, and what an earlier process was killed before writing; for the leading process."""
         run, folder = self._run, self._folder
         initial = {"path": str(run.init.path), "sha256": run.init.sha256} if run.init else None
+        like = {"path": str(run.like.path), "sha256": run.like.sha256} if run.like else None
         self._record: State = {
             "schema_version": 1,
             "run_id": self.run_id,
@@ -254,6 +256,7 @@ class RunState:
             "config": run.config.to_json(),
             "data": {"source": run.data.source, "revision": run.data.revision, **run.data.identity},
             "initial": self._earlier.get("initial", initial),
+            "like": self._earlier.get("like", like),
             "best": asdict(self._best.best) if self._best.best else None,
             "starts": [*self._earlier.get("starts", []), describe_start(run, self._runtime, self.done)],
         }
