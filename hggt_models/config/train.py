@@ -23,13 +23,16 @@ from hggt_models.config.sections import (
     LossConfig,
     NetworkConfig,
     PerceptualConfig,
+    PositiveRule,
     Share,
     TargetKind,
     ValidationConfig,
     Weight,
     read_network,
+    target_contradictions,
 )
 from hggt_models.degradation.settings import PUBLISHED, DegradationSettings
+from hggt_models.losses.distance import LPIPS_SMALLEST_PX
 from hggt_models.losses.perceptual import OFFICIAL_LAYERS
 from hggt_models.networks import build_network
 from hggt_models.networks.vgg import smallest_px
@@ -45,7 +48,8 @@ DEFAULTS = {
 ROUNDING_KEYS = ("accumulate", "precision", "cudnn_benchmark", "deterministic")
 # So may these, which change how a run is executed and watched, not what it computes.
 FREE_KEYS = ("starts_from", "iterations", "checkpoint", "log", "validation.every", "validation.images",
-             "validation.metrics", "validation.shown", "compile", "channels_last", *ROUNDING_KEYS)  # fmt: skip
+             "validation.metrics", "validation.shown", "validation.tile", "compile", "channels_last",
+             *ROUNDING_KEYS)  # fmt: skip
 _MOST_PARAMETERS = 10**9
 _CHANNELS = ("num_in_ch", "num_out_ch", "in_chans", "colors")  # arguments of networks
 
@@ -70,6 +74,8 @@ class TrainConfig:
     """Recipe whose network the published run starts from; only named in a message if a run starts without weights."""
     target: TargetKind = "positive"
     """Image that the losses compare the output with, see docs/training.md."""
+    positives: PositiveRule = "uniform"
+    """Which positive of a group that image is, see docs/training.md: one at random, as published."""
     source_px: Count = 512
     """Side of the square that is cut from a picture and degraded."""
     crop_px: Count = 256
@@ -156,6 +162,20 @@ class TrainConfig:
         return self.loss.adversarial > 0
 
     @property
+    def needs_start(self) -> bool:
+        """Whether a loss compares with the network that the run started from, which is never trained."""
+        return self.loss.negative > 0 and self.loss.negative_form == "dpo"
+
+    @property
+    def uses_vgg(self) -> bool:
+        """Whether a loss compares features of VGG19."""
+        return self.loss.perceptual > 0 or self.measures_preference("vgg")
+
+    def measures_preference(self, distance: str) -> bool:
+        """Whether the form `dpo` of the negative loss uses this distance."""
+        return self.needs_start and self.loss.negative_distance == distance
+
+    @property
     def free_keys(self) -> tuple[str, ...]:
         """Settings, or sections of them, that may have other values when the run resumes."""
         is_fixed = self.schedule == "cosine"  # its length determines every rate
@@ -177,6 +197,7 @@ class TrainConfig:
             yield from section.contradictions()
         if self.deterministic and self.cudnn_benchmark:
             yield "deterministic and cudnn_benchmark are both true; expected one, because times vary"
+        yield from self._validation_contradictions()
         if self.warmup >= self.iterations:
             yield f"warmup is {self.warmup}, but iterations is {self.iterations}; expected fewer iterations of warm-up"
         if list(self.milestones) != sorted(set(self.milestones)):
@@ -192,12 +213,26 @@ class TrainConfig:
                 yield f"{key} {side} is not a multiple of degradation.scale {self.scale}"
         if self.has_discriminator and self.crop_px % 8:
             yield f"crop_px {self.crop_px} is not a multiple of 8, as the discriminator requires"
-        if self.loss.perceptual and (blind := self.perceptual.blind_layers(self.crop_px)):
+        if self.measures_preference("lpips") and self.crop_px < LPIPS_SMALLEST_PX:
+            yield f"crop_px {self.crop_px} is too small for LPIPS; expected {LPIPS_SMALLEST_PX} or more"
+        if self.uses_vgg and (blind := self.perceptual.blind_layers(self.crop_px)):
             least_px = max(map(smallest_px, blind))
             yield (
                 f"crop_px {self.crop_px} is too small for {', '.join(blind)} of perceptual.layers; expected {least_px} "
                 "or more, or a weight of 0"
             )
+
+    def _validation_contradictions(self) -> Iterator[str]:
+        validation, best = self.validation, self.checkpoint.best
+        if validation.has_label_measures and self.target == "picture":
+            yield "validation.metrics has label measures, but target is 'picture', whose pictures have no labels"
+        if best and best not in validation.metrics:
+            yield (
+                f"checkpoint.best is {best!r}, which validation does not compute; expected one of validation.metrics: "
+                f"{', '.join(validation.metrics)}"
+            )
+        elif best and not (validation.every and validation.pictures):
+            yield f"checkpoint.best is {best!r}, but validation.every or validation.pictures is 0; expected validation"
 
     def _network_contradictions(self) -> Iterator[str]:
         for key in ("generator", "discriminator"):
@@ -210,23 +245,22 @@ class TrainConfig:
             yield f"generator is {DISCRIMINATOR}; expected a network that restores images"
         for key in ("generator", "discriminator"):
             network = getattr(self, key)
-            scale, num_parameters = _measure(network.name, tuple(network.args.items()))
+            scale, window, num_parameters = _measure(network.name, tuple(network.args.items()))
             if num_parameters > _MOST_PARAMETERS:
                 yield f"the {key} has {num_parameters:,} parameters; expected at most {_MOST_PARAMETERS:,}"
+            if key == "generator" and self.validation.tile % window:
+                yield f"validation.tile is {self.validation.tile}; expected a multiple of the window {window}"
             if key == "generator" and network.name != DISCRIMINATOR and scale != self.scale:
                 yield f"the generator's scale is {scale}, but degradation.scale is {self.scale}; expected the same"
 
     def _loss_contradictions(self) -> Iterator[str]:
         loss = self.loss
-        if (loss.negative > 0) != (self.target == "positive_negative"):
-            yield (
-                f"loss.negative is {loss.negative:g} and target is {self.target!r}; expected a weight with the target "
-                "'positive_negative', and 0 with any other"
-            )
+        yield from target_contradictions(self.target, self.positives, loss.negative, self.sharpen)
         if loss.artifact_map and not self.ema_decay:
             yield "loss.artifact_map needs the moving average, but ema_decay is 0; expected more than 0"
-        if loss.perceptual and not any(self.perceptual.layers.values()):
-            yield f"loss.perceptual is {loss.perceptual:g}, but all perceptual.layers have weight 0"
+        if self.uses_vgg and not any(self.perceptual.layers.values()):
+            user = f"loss.perceptual is {loss.perceptual:g}" if loss.perceptual else "loss.negative_distance is 'vgg'"
+            yield f"{user}, but all perceptual.layers have weight 0"
 
 
 READER = TypeAdapter(TrainConfig)
@@ -302,11 +336,11 @@ def _format_value(value: Any) -> str:
 
 
 @cache
-def _measure(name: str, args: tuple[tuple[str, Any], ...]) -> tuple[int, int]:
-    """By how much a network enlarges, and its number of parameters, which only the built network knows."""
+def _measure(name: str, args: tuple[tuple[str, Any], ...]) -> tuple[int, int, int]:
+    """By how much a network enlarges, its window and its number of parameters, which only the built network knows."""
     with torch.device("meta"):
         network = build_network(name, **dict(args))
-    return network.scale, sum(parameter.numel() for parameter in network.parameters())
+    return network.scale, network.window, sum(parameter.numel() for parameter in network.parameters())
 
 
 def _all_keys(section: type[Any] = TrainConfig, prefix: str = "") -> list[str]:

@@ -1,18 +1,22 @@
 """What a run reports while it trains: losses, speed, validation and warnings. Only the leading process has a log."""
 
+import math
 import resource
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import torch
 
 from hggt_models.config.train import TrainConfig
 from hggt_models.memory import DeviceMemoryError
 from hggt_models.training.optimizers import learning_rate
+from hggt_models.training.preference import CHOSEN_DISTANCE, START_DISTANCE
 from hggt_models.training.run_log import RunLog
 from hggt_models.training.run_state import RunState
-from hggt_models.training.validation import Restored
+from hggt_models.training.validation import Validated
+
+_FARTHER = 1.05  # by so much may the distance to the chosen pictures grow before a run warns
 
 
 class Progress:
@@ -27,7 +31,7 @@ class Progress:
 
     def __init__(self, log: RunLog | None, config: TrainConfig, state: RunState, device: torch.device) -> None:
         self._log, self._config, self._state, self._device = log, config, state, device
-        self._is_dominated = False
+        self._is_dominated = self._moves_away = False
         self.restart_clock()
 
     def restart_clock(self) -> None:
@@ -69,16 +73,27 @@ class Progress:
         left = _duration((end - done) / rate)
         self._log.note(f"{done:,} of {end:,}  {losses}  {rate:.3g} it/s  {left} left  {memory_gb:.2f} GB")
         self._warn_of_negative_loss(means)
+        self._warn_of_distance(means)
 
-    def log_validation(self, scores: Mapping[str, float], shown: Sequence[Restored]) -> None:
-        """Report the scores of a validation and keep its pictures."""
+    def log_validation(self, validated: Validated) -> None:
+        """Report the scores of a validation and keep its pictures; scores of some of the pictures with their number."""
         if not self._log:
             return
-        self._log.scalars(self._state.done, "validation", scores, {})
-        for restored in shown:
+        total = validated.num_pictures
+        partial = {name: number for name, number in validated.counts.items() if number < total}
+        about = {f"{name}.pictures": number for name, number in partial.items()}
+        if validated.tile:
+            about["tile"] = validated.tile
+        self._log.scalars(self._state.done, "validation", validated.scores, about)
+        for restored in validated.shown:
             self._log.picture(self._state.done, restored)
-        text = "  ".join(f"{name} {value:.4f}" for name, value in scores.items())
-        self._log.note(f"validation after {self._state.done:,}  {text}")
+        texts = [
+            f"{name} {validated.scores.get(name, math.nan):.4f}"
+            + (f" ({partial[name]} of {total})" if name in partial else "")
+            for name in validated.counts
+        ]
+        tiles = f"  in tiles of {validated.tile}" if validated.tile else ""
+        self._log.note(f"validation after {self._state.done:,}  {'  '.join(texts)}{tiles}")
 
     def _warn_of_negative_loss(self, means: Mapping[str, float]) -> None:
         """The negative loss has no lower bound: if it outweighs the others, they no longer control the output."""
@@ -90,6 +105,18 @@ class Progress:
                 "it by a smaller loss.negative or a loss.negative_margin"
             )
         self._is_dominated = is_dominated
+
+    def _warn_of_distance(self, means: Mapping[str, float]) -> None:
+        """A preference can grow while the output moves away from both pictures of the pair."""
+        now, start = means.get(CHOSEN_DISTANCE, 0), means.get(START_DISTANCE, 0)
+        moves_away = 0 < _FARTHER * start < now
+        if moves_away and not self._moves_away:
+            self.note(
+                f"warning: the output is {now / start - 1:.0%} farther from the chosen pictures than that of the "
+                f"network that the run started from ({now:.4g}, was {start:.4g}); use a smaller loss.negative or "
+                "loss.dpo_beta, or a larger loss.pixel"
+            )
+        self._moves_away = moves_away
 
 
 def _duration(seconds: float) -> str:
