@@ -8,12 +8,13 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Discriminator, Field, Tag
 
 from hggt_data.io.text import nearest
 from hggt_eval.metrics import METRICS
 from hggt_models.config.reader import ConfigError
 from hggt_models.losses.adversarial import AdversarialForm
+from hggt_models.degradation.settings import PUBLISHED, DegradationSettings, ShuffledSettings
 from hggt_models.losses.perceptual import OFFICIAL_LAYERS
 from hggt_models.networks import NETWORKS, network_args
 from hggt_models.networks.vgg import LAYERS, smallest_px
@@ -142,6 +143,32 @@ class LogConfig:
     """Write TensorBoard event files."""
     wandb: str = ""
     """Weights & Biases project to log to; empty for none."""
+
+
+def published_degradation(changes: dict[str, Any]) -> DegradationSettings | ShuffledSettings:
+    """The published settings that the table of a degradation changes; takes their name out of the table.
+
+    A table with the other `order` than the settings it names was written out in full, and changes the settings of its
+    own order. ConfigError if the name is not known.
+    """
+    name = changes.pop("published", "sr")
+    if not isinstance(name, str) or name not in PUBLISHED:
+        raise ConfigError(f"degradation.published is {name!r}; expected one of {', '.join(PUBLISHED)}")
+    published = PUBLISHED[name]  # type: ignore[index]
+    other = PUBLISHED["sr" if isinstance(published, ShuffledSettings) else "bsrgan"]
+    return other if changes.get("order") == other.order else published
+
+
+def _order_tag(value: Any) -> str:
+    """What tells the reader the class of a degradation; in brackets, which keeps it out of the names of keys."""
+    is_shuffled = isinstance(value, Mapping) and value.get("order") == "shuffled"
+    return "[shuffled]" if is_shuffled else "[fixed]"
+
+
+DegradationConfig = Annotated[
+    Annotated[DegradationSettings, Tag("[fixed]")] | Annotated[ShuffledSettings, Tag("[shuffled]")],
+    Discriminator(_order_tag),
+]
 
 
 def read_network(value: Any) -> NetworkConfig:

@@ -27,6 +27,19 @@ def add_gaussian_noise(images: Tensor, sigmas_8bit: Tensor, is_grey: Tensor, gen
     return (images + noise * _per_sample(sigmas_8bit) / 255).clamp(0, 1)
 
 
+def add_correlated_noise(images: Tensor, mixing: Tensor, generators: Generators) -> Tensor:
+    """Add Gaussian noise to images (N, 3, H, W) and clamp to [0, 1].
+
+    `mixing` (3, 3) makes the noise of the three channels from independent noise of variance 1.
+
+    Source: official `train_BSGRAN/utils/utils_blindsr.py`, `add_Gaussian_noise`.
+    """
+    noise = _normal(images, generators)
+    # Not a matrix product, which a GPU may round to TF32.
+    correlated = (mixing[None, :, :, None, None] * noise[:, None]).sum(2)
+    return (images + correlated).clamp(0, 1)
+
+
 def add_poisson_noise(images: Tensor, scales: Tensor, is_grey: Tensor, generators: Generators) -> Tensor:
     """Add shot noise to images (N, 3, H, W) and clamp to [0, 1].
 

@@ -29,7 +29,8 @@ from hggt_data.ranges import Count, CountOrNone, require_arguments
 from hggt_data.schema import LR, ORIGINAL
 from hggt_eval.metrics.device import full_precision, own_device
 from hggt_models.degradation.chain import degrade_picture
-from hggt_models.degradation.settings import PUBLISHED, DegradationError, DegradationSettings, PublishedName
+from hggt_models.degradation.limits import DegradationError
+from hggt_models.degradation.settings import PUBLISHED, Degradation, PublishedName
 from hggt_models.inference.tiling import (
     ENHANCE_OVERLAP_PX,
     ENHANCE_TILE,
@@ -422,7 +423,7 @@ class Restorer:
 class _DegradeTask:
     source: Source
     target: Path
-    settings: DegradationSettings
+    settings: Degradation
     seed: int
 
 

@@ -4,12 +4,12 @@ from typing import Any
 
 import pytest
 
+from hggt_models.degradation.limits import DegradationError
 from hggt_models.degradation.settings import (
     ENHANCE_01,
     ENHANCE_02,
     PUBLISHED,
     SR,
-    DegradationError,
     DegradationSettings,
 )
 
