@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from hggt_models.config.reader import ConfigError
-from hggt_models.config.train import FREE_KEYS, TrainConfig, as_json, compared_settings, make_config, merged
+from hggt_models.config.train import TrainConfig, as_json, compared_settings, make_config, merged
 
 
 def completed(found: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -23,5 +23,5 @@ def differences(found: Mapping[str, Any], config: TrainConfig) -> list[str]:
     return [
         f"{key} is {new!r}, was {old!r}"
         for key, old, new in compared_settings(completed(found), as_json(config.to_json()))
-        if not any(key == free or key.startswith(f"{free}.") for free in FREE_KEYS)
+        if not any(key == free or key.startswith(f"{free}.") for free in config.free_keys)
     ]

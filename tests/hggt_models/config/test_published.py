@@ -63,7 +63,11 @@ RUNS: dict[str, tuple[Any, ...]] = {
 ALL_RUNS: dict[str, Any] = {
     "flip": True,
     "iterations": 300_000,
+    "optimizer": "adam",
     "betas": (0.9, 0.99),
+    "weight_decay": 0.0,
+    "schedule": "steps",
+    "warmup": 0,
     "decay": 0.5,
     "clip_norm": 0.0,
     "precision": "fp32",

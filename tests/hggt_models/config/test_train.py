@@ -421,6 +421,13 @@ def test_settings_newer_than_a_record_have_the_value_that_its_run_had() -> None:
     assert differences(older, make_config({"clip_norm": 1})) == ["clip_norm is 1.0, was 0.0"]
 
 
+def test_the_length_of_a_run_is_a_setting_like_others_on_a_cosine() -> None:
+    steps, cosine = {"iterations": 10}, {"iterations": 10, "schedule": "cosine"}
+    assert differences(found(make_config({})), make_config(steps)) == []
+    expected = ["iterations is 10, was 300000"]
+    assert differences(found(make_config({"schedule": "cosine"})), make_config(cosine)) == expected
+
+
 def test_settings_that_only_one_has_are_named() -> None:
     changes = differences(found(make_config({})), make_config({"generator": {"name": "swinir"}}))
     assert "generator.name is 'swinir', was 'rrdb_pixelshuffle'" in changes
