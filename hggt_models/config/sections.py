@@ -13,8 +13,8 @@ from pydantic import Discriminator, Field, Tag
 from hggt_data.io.text import nearest
 from hggt_eval.metrics import METRICS
 from hggt_models.config.reader import ConfigError
-from hggt_models.losses.adversarial import AdversarialForm
 from hggt_models.degradation.settings import PUBLISHED, DegradationSettings, ShuffledSettings
+from hggt_models.losses.adversarial import AdversarialForm
 from hggt_models.losses.perceptual import OFFICIAL_LAYERS
 from hggt_models.networks import NETWORKS, network_args
 from hggt_models.networks.vgg import LAYERS, smallest_px
@@ -154,7 +154,7 @@ def published_degradation(changes: dict[str, Any]) -> DegradationSettings | Shuf
     name = changes.pop("published", "sr")
     if not isinstance(name, str) or name not in PUBLISHED:
         raise ConfigError(f"degradation.published is {name!r}; expected one of {', '.join(PUBLISHED)}")
-    published = PUBLISHED[name]  # type: ignore[index]
+    published = PUBLISHED[name]
     other = PUBLISHED["sr" if isinstance(published, ShuffledSettings) else "bsrgan"]
     return other if changes.get("order") == other.order else published
 

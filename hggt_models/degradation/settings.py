@@ -202,8 +202,8 @@ class ShuffledSettings:
             lie the standard deviation of isotropic kernels and both variances of anisotropic ones.
         anisotropic_probability: Probability that a blur is anisotropic.
         resize_divisor: Divisor of the sides in the first resize.
-        resize_probability: Probability that the first resize interpolates; otherwise the picture is blurred and every pixel whose place is
-            a multiple of the rest of the scale is kept.
+        resize_probability: Probability that the first resize interpolates; otherwise the picture is blurred and every
+            pixel whose place is a multiple of the rest of the scale is kept.
         decimation_sigma_px: Lowest standard deviation of the blur before pixels are left out.
         decimation_sigma_per_scale_px: Its highest standard deviation for each unit of the rest of the scale.
         resize_modes: Interpolation modes, equally likely; `area` averages exactly what a pixel covers.

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from hggt_models.degradation.jpeg import compress_jpeg
 from hggt_models.degradation.kernels import filter_images, gaussian_kernels
-from hggt_models.degradation.noise import add_correlated_noise, add_gaussian_noise
+from hggt_models.degradation.noise import add_correlated_noise, add_gaussian_noise, mixing_matrix
 from hggt_models.degradation.random_source import RandomSource, on_device
 from hggt_models.degradation.resizing import halve, shrink
 from hggt_models.degradation.settings import ShuffledSettings
@@ -93,7 +93,8 @@ class _Sample:
         kinds = list(self.settings.noise_kinds)
         kind = kinds[self.source.choose(1, list(self.settings.noise_kinds.values()))[0]]
         if kind == "correlated":
-            mixing = _draw_mixing(self.source) * self.settings.gaussian_sigma_8bit[1] / 255
+            mixing = mixing_matrix(self.source.uniform(3, 0, 1), self.source.uniform(9, 0, 1).view(3, 3))
+            mixing = (mixing * self.settings.gaussian_sigma_8bit[1] / 255).float()
             return add_correlated_noise(image, on_device(mixing, image), self.source.pixels)
         is_grey = on_device(torch.tensor([kind == "grey"]), image)
         return add_gaussian_noise(image, on_device(sigma_8bit, image), is_grey, self.source.pixels)
@@ -130,16 +131,3 @@ def _shifted(kernel: Tensor, shift_px: float) -> Tensor:
     weights = (1 - (places[:, None] - torch.arange(last + 1, dtype=kernel.dtype)).abs()).clamp(min=0)
     shifted: Tensor = weights @ kernel @ weights.mT
     return shifted / shifted.sum()
-
-
-def _draw_mixing(source: RandomSource) -> Tensor:
-    """A matrix (3, 3) that turns independent noise of variance 1 into noise that is correlated between channels.
-
-    The covariance is the absolute value, element by element, of a matrix with random eigenvalues in 0 to 1 and
-    directions. It may have negative eigenvalues, whose signs NumPy's `multivariate_normal` ignores, as does this.
-    """
-    variances = source.uniform(3, 0, 1).double()
-    directions = torch.linalg.svd(source.uniform(9, 0, 1).double().view(3, 3)).U
-    values, vectors = torch.linalg.eigh((directions.mT @ variances.diag() @ directions).abs())
-    mixing: Tensor = vectors * values.abs().sqrt() @ vectors.mT
-    return mixing.float()
