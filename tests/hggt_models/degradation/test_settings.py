@@ -51,7 +51,7 @@ def test_impossible_settings_are_refused(change: dict[str, Any], message: str) -
         (
             ShuffledSettings(),
             {"noise_kinds": {"pink": 1}},
-            "noise_kinds has pink; expected one or more of colour, grey",
+            "noise_kinds has pink; expected one or more of colour",
         ),
     ],
 )
