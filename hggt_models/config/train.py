@@ -46,7 +46,8 @@ DEFAULTS = {
 ROUNDING_KEYS = ("accumulate", "precision", "cudnn_benchmark", "deterministic")
 # So may these, which change how a run is executed and watched, not what it computes.
 FREE_KEYS = ("starts_from", "iterations", "checkpoint", "log", "validation.every", "validation.images",
-             "validation.metrics", "validation.shown", "compile", "channels_last", *ROUNDING_KEYS)  # fmt: skip
+             "validation.metrics", "validation.shown", "validation.tile", "compile", "channels_last",
+             *ROUNDING_KEYS)  # fmt: skip
 _MOST_PARAMETERS = 10**9
 _CHANNELS = ("num_in_ch", "num_out_ch", "in_chans", "colors")  # arguments of networks
 
@@ -178,6 +179,7 @@ class TrainConfig:
             yield from section.contradictions()
         if self.deterministic and self.cudnn_benchmark:
             yield "deterministic and cudnn_benchmark are both true; expected one, because times vary"
+        yield from self._validation_contradictions()
         if self.warmup >= self.iterations:
             yield f"warmup is {self.warmup}, but iterations is {self.iterations}; expected fewer iterations of warm-up"
         if list(self.milestones) != sorted(set(self.milestones)):
@@ -200,6 +202,18 @@ class TrainConfig:
                 "or more, or a weight of 0"
             )
 
+    def _validation_contradictions(self) -> Iterator[str]:
+        validation, best = self.validation, self.checkpoint.best
+        if validation.has_label_measures and self.target == "picture":
+            yield "validation.metrics has label measures, but target is 'picture', whose pictures have no labels"
+        if best and best not in validation.metrics:
+            yield (
+                f"checkpoint.best is {best!r}, which validation does not compute; expected one of validation.metrics: "
+                f"{', '.join(validation.metrics)}"
+            )
+        elif best and not (validation.every and validation.pictures):
+            yield f"checkpoint.best is {best!r}, but validation.every or validation.pictures is 0; expected validation"
+
     def _network_contradictions(self) -> Iterator[str]:
         for key in ("generator", "discriminator"):
             for name, value in getattr(self, key).args.items():
@@ -211,9 +225,11 @@ class TrainConfig:
             yield f"generator is {DISCRIMINATOR}; expected a network that restores images"
         for key in ("generator", "discriminator"):
             network = getattr(self, key)
-            scale, num_parameters = _measure(network.name, tuple(network.args.items()))
+            scale, window, num_parameters = _measure(network.name, tuple(network.args.items()))
             if num_parameters > _MOST_PARAMETERS:
                 yield f"the {key} has {num_parameters:,} parameters; expected at most {_MOST_PARAMETERS:,}"
+            if key == "generator" and self.validation.tile % window:
+                yield f"validation.tile is {self.validation.tile}; expected a multiple of the window {window}"
             if key == "generator" and network.name != DISCRIMINATOR and scale != self.scale:
                 yield f"the generator's scale is {scale}, but degradation.scale is {self.scale}; expected the same"
 
@@ -304,11 +320,11 @@ def _format_value(value: Any) -> str:
 
 
 @cache
-def _measure(name: str, args: tuple[tuple[str, Any], ...]) -> tuple[int, int]:
-    """By how much a network enlarges, and its number of parameters, which only the built network knows."""
+def _measure(name: str, args: tuple[tuple[str, Any], ...]) -> tuple[int, int, int]:
+    """By how much a network enlarges, its window and its number of parameters, which only the built network knows."""
     with torch.device("meta"):
         network = build_network(name, **dict(args))
-    return network.scale, sum(parameter.numel() for parameter in network.parameters())
+    return network.scale, network.window, sum(parameter.numel() for parameter in network.parameters())
 
 
 def _all_keys(owner: type[Any] = TrainConfig, prefix: str = "") -> list[str]:

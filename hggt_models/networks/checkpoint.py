@@ -30,6 +30,7 @@ from hggt_models.networks.weights import (
     describe_faults,
     find_faults,
     load_state,
+    read_metadata,
     read_pth,
     read_safetensors,
     require_state_dict,
@@ -94,6 +95,17 @@ def load_checkpoint(source: str | Path, revision: str | None = None) -> Checkpoi
     name, args, state = _identify(path, found, header)
     metadata = {key: str(text) for key, text in header.items() if key != "network"}
     return Checkpoint(path, name, args, state, source_key, sha256_of_file(path), metadata)
+
+
+def load_metadata(source: str | Path) -> tuple[Path, dict[str, str]]:
+    """The file of a source, as for `load_network`, and its metadata alone; a `.pth` file has none."""
+    path = _find(source, None)
+    if path.suffix.lower() != ".safetensors":
+        if not path.is_file():
+            raise WeightsError(f"{path} does not exist")
+        return path, {}
+    header = _parse_header(path, read_metadata(path))
+    return path, {key: str(text) for key, text in header.items() if key != "network"}
 
 
 def load_network(source: str | Path, device: str = "cpu", *, revision: str | None = None) -> Network:

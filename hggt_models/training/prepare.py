@@ -16,7 +16,7 @@ import torch
 from hggt_data.errors import OutputError
 from hggt_data.hub.repository import is_hub_id
 from hggt_data.io.text import plural
-from hggt_data.licence import HGGT_LICENSE_NAME, UNKNOWN_LICENSE
+from hggt_data.licence import joined_license
 from hggt_data.ranges import CountOrNone, require_ranges
 from hggt_models.config.reader import ConfigError
 from hggt_models.config.recorded import completed, differences
@@ -25,6 +25,7 @@ from hggt_models.data.training_data import TrainingData
 from hggt_models.networks.checkpoint import Checkpoint, CheckpointError
 from hggt_models.networks.weights import StateDict
 from hggt_models.runtime import Runtime
+from hggt_models.training.run_record import RunRecord
 
 _TRIAL_NOTE = "the perceptual loss had random weights: a trial of the software, not a trained network"
 
@@ -39,6 +40,7 @@ class TrainingRun:
         data: Data to learn from.
         output: Folder of the run.
         init: Network to start from [default: random weights].
+        like: Run whose settings it took over instead of a recipe's.
         workers: Processes that read images, for each device; 0 reads them in this process.
 
     Raises:
@@ -60,6 +62,7 @@ class TrainingRun:
     data: TrainingData
     output: Path | str
     init: Checkpoint | None = None
+    like: RunRecord | None = None
     workers: CountOrNone = 0
 
     def __post_init__(self) -> None:
@@ -72,11 +75,11 @@ class TrainingRun:
         settings["perceptual"]["weights"] = Path(self.config.perceptual.weights).name
         known = {"recipe": self.recipe, "data": source, "data_revision": self.data.revision}
         known["config"] = json.dumps(settings)
-        inherited = self.init.metadata.get("data_license") if self.init else None
-        restricted = (HGGT_LICENSE_NAME, UNKNOWN_LICENSE)
-        licence = next((name for name in restricted if name in (inherited, self.data.license)), self.data.license)
-        if licence:
+        initial = [self.init.metadata.get("data_license")] if self.init else []
+        if licence := joined_license([self.data.license, *initial]):
             known["data_license"] = licence
+        if self.like:
+            known["settings_from"] = f"{self.like.recipe} sha256:{self.like.sha256}"
         if self.init:
             known["started_from"] = f"{self.init.metadata.get('recipe', 'weights')} sha256:{self.init.sha256}"
         if self.config.loss.perceptual and self.config.perceptual.weights == "random":

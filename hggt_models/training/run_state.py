@@ -5,6 +5,7 @@ import traceback
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import asdict
 from typing import Any
 
 import torch
@@ -17,6 +18,7 @@ from hggt_models.data.make_pairs import TrainingPairs
 from hggt_models.memory import ran_out_of_memory
 from hggt_models.networks.weights import first_line
 from hggt_models.runtime import Runtime, lost_another_process
+from hggt_models.training.best_weights import BestWeights
 from hggt_models.training.learner import Learner
 from hggt_models.training.loss_meter import DivergedError, LossMeter, blank_loss
 from hggt_models.training.optimizers import learning_rate
@@ -30,8 +32,9 @@ from hggt_models.training.prepare import (
 )
 from hggt_models.training.run_folder import RunFolder, State
 from hggt_models.training.switches import operation_without_deterministic_version
+from hggt_models.training.validation import Validated
 
-_INHERITED = ("started_from", "data_license")  # keys of the weights' metadata
+_INHERITED = ("started_from", "data_license", "settings_from")  # keys of the weights' metadata
 
 
 class RunState:
@@ -49,7 +52,8 @@ class RunState:
     def __init__(self, run: TrainingRun, runtime: Runtime, folder: RunFolder) -> None:
         self.done = 0
         self.note: Callable[[str], None] = lambda _: None
-        self.notes = [run.data.description, *run.data.notes]
+        self.notes = [f"settings as in {run.like.path}"] if run.like else []
+        self.notes += [run.data.description, *run.data.notes]
         self._run, self._config, self._runtime, self._folder = run, run.config, runtime, folder
         record = runtime.agreed(folder.read_record() if runtime.leads else None)
         checkpoint = folder.read_checkpoint(runtime, self.notes.append)
@@ -68,6 +72,9 @@ class RunState:
         self._meter = LossMeter(run.config.loss.pixel, starts_trained=run.init is not None)
         if checkpoint is not None:
             self._restore(*checkpoint)
+        self._best = BestWeights(folder, self._config.checkpoint.best)
+        if runtime.leads:
+            self.notes += self._best.restore() if self._resumes else self._best.forget()
         self._saved = self.done
         self._parts = (self.learner, self.loader.pool, self._meter)
         self.is_saving = False
@@ -241,21 +248,39 @@ class RunState:
         """Write the run's record, and what an earlier process was killed before writing; for the leading process."""
         run, folder = self._run, self._folder
         initial = {"path": str(run.init.path), "sha256": run.init.sha256} if run.init else None
-        folder.write_record(
-            {
-                "schema_version": 1,
-                "run_id": self.run_id,
-                **self._metadata,
-                "config": run.config.to_json(),
-                "data": {"source": run.data.source, "revision": run.data.revision, **run.data.identity},
-                "initial": self._earlier.get("initial", initial),
-                "starts": [*self._earlier.get("starts", []), describe_start(run, self._runtime, self.done)],
-            }
-        )
+        like = {"path": str(run.like.path), "sha256": run.like.sha256} if run.like else None
+        self._record: State = {
+            "schema_version": 1,
+            "run_id": self.run_id,
+            **self._metadata,
+            "config": run.config.to_json(),
+            "data": {"source": run.data.source, "revision": run.data.revision, **run.data.identity},
+            "initial": self._earlier.get("initial", initial),
+            "like": self._earlier.get("like", like),
+            "best": asdict(self._best.best) if self._best.best else None,
+            "starts": [*self._earlier.get("starts", []), describe_start(run, self._runtime, self.done)],
+        }
+        folder.write_record(self._record)
         if not self._resumes:
             folder.write_names(run.data.names)
         elif not folder.has_weights(self.done):
             self._write_weights()
+
+    def record_validation(self, validated: Validated) -> None:
+        """Keep the weights if no validation was better, and record that and the tile; for the leading process."""
+        if not self._runtime.leads:
+            return
+        last_start = self._record["starts"][-1]
+        is_new = validated.tile != last_start.get("validation_tile")
+        last_start["validation_tile"] = validated.tile
+        with self._saving():
+            if self._best.update(self.done, validated, self.learner.result, self._weights_metadata()):
+                best = self._best.best
+                assert best is not None
+                self._record["best"], is_new = asdict(best), True
+                self.note(f"best so far: {best.measure} {best.value:.4f}, saved in {self._best.path}")
+            if is_new:
+                self._folder.write_record(self._record)
 
     def _restore(self, done: int, state: State, shares: list[dict[str, Any]]) -> None:
         runtime = self._runtime
@@ -276,8 +301,10 @@ class RunState:
         )
 
     def _write_weights(self) -> None:
-        metadata = {**self._metadata, "iteration": str(self.done)}
-        self._folder.write_weights(self.done, self.learner.result, metadata)
+        self._folder.write_weights(self.done, self.learner.result, self._weights_metadata())
+
+    def _weights_metadata(self) -> dict[str, str]:
+        return {**self._metadata, "iteration": str(self.done)}
 
     @contextmanager
     def _naming_last_checkpoint(self) -> Iterator[None]:

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from hggt_data.errors import SettingsError
 from hggt_data.io.workers import cores_per_process
 from hggt_data.ranges import CountOrNone, require_arguments, require_lists
 from hggt_eval.metrics.device import own_device
@@ -13,16 +14,18 @@ from hggt_models.networks.checkpoint import load_checkpoint
 from hggt_models.runtime import open_runtime
 from hggt_models.training.prepare import TrainingRun
 from hggt_models.training.run_folder import RunFolder
+from hggt_models.training.run_record import config_like
 from hggt_models.training.trainer import train_run
 
 _MAX_WORKERS = 4
 
 
 def train(
-    recipe: str | Path,
+    recipe: str | Path | None,
     data: str | Path,
     output: str | Path,
     *,
+    like: str | Path | None = None,
     revision: str | None = None,
     init: str | Path | None = None,
     assignments: Sequence[str] = (),
@@ -32,9 +35,11 @@ def train(
     """Train a network, or resume a run.
 
     Args:
-        recipe: Name of a recipe, or a TOML file.
+        recipe: Name of a recipe, or a TOML file; None with `like`.
         data: Tree, built dataset, or ORG/NAME on the Hub; for enhance-*, *-psnr and ldl-* a folder of pictures.
         output: New or empty folder, or the output of an interrupted run with the same options.
+        like: Take all settings of another run instead of a recipe: its folder, weights that it wrote, or ORG/NAME on
+            the Hub.
         revision: Tag, branch or commit of `data` on the Hub.  [default: main]
         init: Network to start from: a checkpoint, a training run's folder, or ORG/NAME on the Hub.
         assignments: Settings to change, `KEY=VALUE`.
@@ -46,7 +51,8 @@ def train(
 
     Raises:
         ConfigError: The recipe or an assignment is faulty, or the processes cannot share a batch equally.
-        SettingsError: `workers` is out of range, the device cannot be used, or the output is inside the data.
+        SettingsError: `recipe` and `like` are both given or both missing, `workers` is out of range, the device cannot
+            be used, or the output is inside the data.
         TreeError: The data has no pictures or groups that this recipe can learn from.
 
     `train_run` lists the errors of the training itself.
@@ -71,15 +77,21 @@ def train(
     output, data = Path(output), str(data)
     if Path(data).is_dir():
         require_output_outside(output, Path(data), "data")
-    config = load_config(recipe, assignments)
+    if (recipe is None) == (like is None):
+        raise SettingsError(f"expected a `recipe` or `like`, got {'neither' if recipe is None else 'both'}")
+    if like is None:
+        config, record = load_config(str(recipe), assignments), None
+    else:
+        config, record = config_like(like, assignments)
     initial = load_checkpoint(init) if init else None
     with open_runtime(own_device(device)) as runtime:
         run = TrainingRun(
-            recipe=Path(recipe).stem,
+            recipe=record.recipe if record else Path(str(recipe)).stem,
             config=config,
             data=open_training_data(data, config, revision, RunFolder(output).read_resume_state()),
             output=output,
             init=initial,
+            like=record,
             workers=min(_MAX_WORKERS, cores_per_process()) if workers is None else workers,
         )
         return train_run(run, runtime).exit_code

@@ -202,7 +202,8 @@ TRAINABLE_PARAMETERS = {
 OURS = {
     "accumulate", "channels_last", "compile", "cudnn_benchmark", "deterministic", "seed",
     "validation.every", "validation.pictures", "validation.images", "validation.metrics", "validation.shown",
-    "checkpoint.every", "checkpoint.keep",
+    "validation.tile",
+    "checkpoint.every", "checkpoint.keep", "checkpoint.best",
     "log.every", "log.tensorboard", "log.wandb",
     *(f"degradation.{stage}{kind}_beta" for stage in ("", "second.") for kind in ("generalized", "plateau")),  # unused
 }
