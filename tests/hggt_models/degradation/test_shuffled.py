@@ -13,6 +13,7 @@ from torch import Tensor
 
 from hggt_models.degradation import shuffled
 from hggt_models.degradation.chain import degrade
+from hggt_models.degradation.kernels import gaussian_kernels
 from hggt_models.degradation.noise import mixing_matrix
 from hggt_models.degradation.random_source import RandomSource
 from hggt_models.degradation.resizing import halve, shrink
@@ -109,7 +110,6 @@ def test_a_resized_picture_ends_at_its_size_by_the_same_mode_or_another() -> Non
 
 def test_blurs_follow_the_rest_of_the_scale(monkeypatch: pytest.MonkeyPatch) -> None:
     drawn: list[tuple[int, bool, float]] = []
-    gaussian_kernels = shuffled.gaussian_kernels
 
     def record(width_px: int, sizes_px: Tensor, sigmas_px: Tensor, angles: Tensor) -> Tensor:
         drawn.append((width_px, bool(sigmas_px[0, 0] == sigmas_px[0, 1]), float(sigmas_px.max())))

@@ -14,6 +14,7 @@ from torch.nn import functional
 
 from hggt_models.degradation import chain
 from hggt_models.degradation.chain import degrade
+from hggt_models.degradation.kernels import sinc_kernels
 from hggt_models.degradation.limits import DegradationError
 from hggt_models.degradation.random_source import RandomSource
 from hggt_models.degradation.settings import REALESRGAN, SecondStage
@@ -22,7 +23,7 @@ from tests.hggt_models.degradation.golden import waves
 Picture = npt.NDArray[np.float64]
 
 # One kernel each, no resizing, no noise; official JPEG of the quality 100 hardly changes a grey picture.
-CERTAIN = {
+CERTAIN: dict[str, Any] = {
     "sinc_probability": 0,
     "enlarge_probability": 0,
     "shrink_probability": 0,
@@ -67,7 +68,6 @@ def test_a_picture_is_blurred_twice_shrunk_and_filtered(
     )
     changes = {**CERTAIN, "kernel_sizes_px": (7,), "blur_sigma_px": (0.6, 0.6), "resize_modes": ("bilinear",)}
     cutoffs = []
-    sinc_kernels = chain.sinc_kernels
 
     def record(width_px: int, sizes_px: Tensor, drawn: Tensor) -> Tensor:
         cutoffs.append(float(drawn))
