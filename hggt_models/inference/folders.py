@@ -313,8 +313,8 @@ def degrade(
         output: New or empty folder, or the output of an interrupted run with the same options.
         origin: Where the pictures are from, for the record.  [default: the folder]
         seed: Random seed. The same seed and file names give the same bytes.
-        degradation: Published degradation: sr for super-resolution, enhance-01 and so on for training an enhancer,
-            realesrgan and bsrgan for those baselines.
+        degradation: Published degradation: sr for super-resolution, enhance-01 to enhance-04 for training an enhancer,
+            realesrgan or bsrgan for those baselines.
         scale: Scale factor between the results and the pictures.  [default: as published]
         workers: Worker processes; they do not change the result.
 
