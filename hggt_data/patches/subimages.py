@@ -133,7 +133,7 @@ class SubimageSettings:
             return known
         if len(known) < self.choose:
             raise SettingsError(
-                f"`choose` is {self.choose:,}, but the pictures have {plural(len(known), 'crop')}; expected at most that"
+                f"`choose` is {self.choose:,}, but the pictures have {plural(len(known), 'crop')}; choose fewer"
             )
         # Ranked by hashes, so that the choice depends neither on the order of files nor on Python's version.
         return frozenset(sorted(known, key=lambda name: sha256(f"{self.seed}/{name}".encode()).digest())[: self.choose])
@@ -248,9 +248,8 @@ def extract_subimages(
     chosen = _choose(pictures, settings)
     content = {"inputs": [str(folder.resolve()) for folder in folders], "settings": settings.to_json()}
     made_with = {"hggt": installed_version("hggt"), "pillow": installed_version("pillow")}
-    job = PictureJob(
-        output, RECORD, "crops", content, made_with, outcome, growing=() if settings.choose else ("inputs",)
-    )
+    growing = () if settings.choose else ("inputs",)  # more inputs would change the choice
+    job = PictureJob(output, RECORD, "crops", content, made_with, outcome, growing=growing)
 
     def picture_of(name: str) -> str | None:
         match = _CROP.fullmatch(name)
@@ -260,11 +259,9 @@ def extract_subimages(
 
     with job.open(picture_of, set(owners.values())) as existing:
         tasks = [
-            _Task(
-                path, output, settings, frozenset(existing.get(str(path), ())), chosen and chosen.get(path, frozenset())
-            )
-            for path in pictures
-            if chosen is None or path in chosen or str(path) in existing
+            _Task(path, output, settings, frozenset(existing.get(str(path), ())), wanted)
+            for path, wanted in ((path, chosen.get(path, frozenset()) if chosen else None) for path in pictures)
+            if wanted or wanted is None or str(path) in existing
         ]
         for task, result in job.run(_process, tasks, workers=workers, label="cutting"):
             if result.kept:

@@ -504,8 +504,8 @@ class TestChoice:
         folder, output = write_pictures(tmp_path / "in", a=(30, 30)), tmp_path / "out"
         options = ("--input", folder, "--output", output, "--crop", 20, "--step", 10, "--scales", "none")
         result = run(*options, "--short-side", 0, "--choose", 5)
-        assert result.exit_code == 1
-        assert "--choose is 5, but the pictures have 4 crops; expected at most that" in result.output
+        assert result.exit_code == 2
+        assert "--choose is 5, but the pictures have 4 crops; choose fewer" in result.output
         write_bytes(folder / "b.png", b"broken")
         write_bytes(folder / "c.png", b"broken")
         result = run(*options, "--short-side", 0, "--choose", 3)
