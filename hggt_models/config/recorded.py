@@ -11,7 +11,11 @@ def named_code(found: Mapping[str, Any]) -> dict[str, str]:
     """The code outside hggt that recorded settings name, `PACKAGE.MODULE:CLASS`, by the key that names it."""
     networks = {key: found.get(key) for key in ("generator", "discriminator")}
     names = {f"{key}.name": one.get("name") for key, one in networks.items() if isinstance(one, Mapping)}
-    return {key: name for key, name in names.items() if isinstance(name, str) and ":" in name}
+    return {key: name for key, name in names.items() if isinstance(name, str) and _runs_code(name)}
+
+
+def _runs_code(name: str) -> bool:
+    return ":" in name and not name.startswith("spandrel:")
 
 
 def completed(found: Mapping[str, Any], *, runs_code: bool = False) -> Mapping[str, Any]:

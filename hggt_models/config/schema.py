@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from hggt_models.config.train import DISCRIMINATOR, READER, TrainConfig, flat_settings
-from hggt_models.degradation.settings import PUBLISHED, DegradationSettings
+from hggt_models.degradation.settings import PUBLISHED, DegradationSettings, SecondStage, ShuffledSettings
 from hggt_models.networks import NETWORKS
 
 Schema = dict[str, Any]
@@ -24,11 +24,18 @@ def recipe_schema() -> Schema:
     networks = {name: _network_schema(name) for name in NETWORKS if name != DISCRIMINATOR}
     schema["properties"]["generator"] |= {"anyOf": list(networks.values())}
     schema["properties"]["discriminator"] |= _network_schema(DISCRIMINATOR)
-    degradation = sections["DegradationSettings"]
-    _add_sentences(degradation, DegradationSettings)
-    degradation["properties"]["published"] = {
-        "description": "Published settings that the other keys of this table change.",
-        "enum": list(PUBLISHED),
+    schema["properties"]["degradation"]["anyOf"] = schema["properties"]["degradation"].pop("oneOf")
+    for kind in (DegradationSettings, ShuffledSettings):
+        _add_sentences(sections[kind.__name__], kind)
+        sections[kind.__name__]["properties"]["published"] = {
+            "description": "Published settings that the other keys of this table change.",
+            "enum": [name for name, settings in PUBLISHED.items() if isinstance(settings, kind)],
+        }
+    _add_sentences(sections["SecondStage"], SecondStage)
+    second = sections["DegradationSettings"]["properties"]["second"]
+    sections["DegradationSettings"]["properties"]["second"] = {  # TOML has no null
+        "$ref": "#/$defs/SecondStage",
+        "description": second["description"],
     }
     schema["properties"]["extends"] = {
         "description": "Recipe, or path of one, that this one changes.",
@@ -51,20 +58,27 @@ def explain_settings(config: TrainConfig) -> list[str]:
     """Every setting with the sentence that explains it, as the lines of a TOML recipe that gives this config."""
     schema = recipe_schema()
     return [
-        f"{f'{key}={value}':<42}  # {_sentence(schema, key, config.generator.name)}"
+        f"{f'{key}={value}':<42}  # {_sentence(schema, key, (config.generator.name, config.degradation.order))}"
         for key, value in flat_settings(config).items()
     ]
 
 
-def _sentence(schema: Schema, key: str, generator: str) -> str:
-    """The description of a key, or of the nearest table around it that has one."""
+def _sentence(schema: Schema, key: str, chosen: tuple[str, ...]) -> str:
+    """The description of a key, or of the nearest table around it that has one.
+
+    Where a table has several forms, it is the one with a constant among the `chosen`.
+    """
+
+    def resolved(setting: Schema) -> Schema:
+        forms = [resolved(one) for one in setting.get("anyOf", ())]
+        for form in forms:
+            if any(one.get("const") in chosen for one in form["properties"].values()):
+                return form
+        return schema["$defs"][setting["$ref"].rpartition("/")[2]] if "$ref" in setting else setting
+
     setting, sentence = schema, ""
     for name in key.split("."):
-        if "$ref" in setting:
-            setting = schema["$defs"][setting["$ref"].rpartition("/")[2]]
-        if "anyOf" in setting:
-            setting = next(one for one in setting["anyOf"] if one["properties"]["name"]["const"] == generator)
-        setting = setting.get("properties", {}).get(name, {})
+        setting = resolved(setting).get("properties", {}).get(name, {})
         sentence = setting.get("description", sentence)
     return sentence
 

@@ -6,13 +6,14 @@ documentation, for `hggt-models recipes NAME` and for editors. Nothing here touc
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field, is_dataclass, replace
+from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
 from functools import cache
-from typing import Annotated, Any, ClassVar, Literal, get_type_hints
+from typing import Annotated, Any, ClassVar, Literal, get_args, get_type_hints
 
 import torch
 from pydantic import ConfigDict, Field, PlainValidator, TypeAdapter
 
+from hggt_models.config.degradation import DegradationConfig, published_degradation
 from hggt_models.config.reader import READING, ConfigError, limit_faults, read_settings
 from hggt_models.config.sections import (
     CheckpointConfig,
@@ -31,7 +32,6 @@ from hggt_models.config.sections import (
     read_network,
     target_contradictions,
 )
-from hggt_models.degradation.settings import PUBLISHED, DegradationSettings
 from hggt_models.losses.distance import LPIPS_SMALLEST_PX
 from hggt_models.losses.perceptual import OFFICIAL_LAYERS
 from hggt_models.networks import build_network
@@ -134,7 +134,7 @@ class TrainConfig:
     """Network to train."""
     discriminator: Annotated[NetworkConfig, PlainValidator(read_network)]
     """Discriminator of the adversarial loss."""
-    degradation: DegradationSettings
+    degradation: DegradationConfig
     """How LR images are made."""
     loss: LossConfig = field(default_factory=LossConfig)
     """Weights of the generator's losses."""
@@ -277,17 +277,18 @@ def make_config(settings: Mapping[str, Any]) -> TrainConfig:
     Raises:
         ConfigError: settings are unknown, of the wrong kind, out of range, or contradict each other.
     """
-    settings, faults = merged(DEFAULTS, settings), []
-    degradation, kept = settings["degradation"], {}
-    if isinstance(degradation, Mapping):
-        changes = dict(degradation)
-        name = changes.pop("published", "sr")
-        if not isinstance(name, str) or name not in PUBLISHED:
-            faults.append(f"degradation.published is {name!r}; expected one of {', '.join(PUBLISHED)}")
-            name = "sr"
-        published = asdict(PUBLISHED[name])
-        settings["degradation"] = merged(published, changes)
-        kept = {key: value for key, value in published.items() if key not in changes}
+    settings = merged(DEFAULTS, settings)
+    faults: list[str] = []
+    kept: dict[str, Any] = {}
+    if isinstance(settings["degradation"], Mapping):
+        changes = dict(settings["degradation"])
+        try:
+            published = published_degradation(changes)
+        except ConfigError as error:
+            faults += error.faults
+            published = published_degradation({})
+        settings["degradation"] = merged(asdict(published), changes)
+        kept = {one.name: getattr(published, one.name) for one in fields(published) if one.name not in changes}
     try:
         config = read_settings(READER, settings, _all_keys())
     except ConfigError as error:
@@ -343,13 +344,14 @@ def _measure(name: str, args: tuple[tuple[str, Any], ...]) -> tuple[int, int, in
     return network.scale, network.window, sum(parameter.numel() for parameter in network.parameters())
 
 
-def _all_keys(section: type[Any] = TrainConfig, prefix: str = "") -> list[str]:
+def _all_keys(owner: type[Any] = TrainConfig, prefix: str = "") -> list[str]:
     """Every key except the arguments of networks."""
     keys = []
-    for name, hint in get_type_hints(section).items():
+    for name, hint in get_type_hints(owner).items():
         if name.startswith("__"):
             continue
         keys.append(f"{prefix}{name}")
-        if is_dataclass(hint) and hint is not NetworkConfig:
-            keys += _all_keys(hint, f"{prefix}{name}.")  # type: ignore[arg-type]
-    return keys
+        for section in (hint, *get_args(hint)):  # of a union, all its classes
+            if is_dataclass(section) and section is not NetworkConfig:
+                keys += _all_keys(section, f"{prefix}{name}.")  # type: ignore[arg-type]
+    return list(dict.fromkeys(keys))
