@@ -16,6 +16,7 @@ from concurrent.futures import Executor, ProcessPoolExecutor
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import torch
 from simulated_groups import detailed_patches, read_photograph, write_group
@@ -27,13 +28,16 @@ from hggt_eval import score
 from hggt_models import TrainingRun, degrade, load_config, open_runtime, train_run, upscale
 from hggt_models.data.training_data import open_training_data
 from hggt_models.networks.checkpoint import load_checkpoint
+from hggt_models.training.loss_meter import DivergedError
+
+Result = TypeVar("Result")
 
 PREFERENCE = ("target=positive_negative", "loss.negative={weight}")
 # What differs between the methods, and the weights to choose from.
 METHODS: Mapping[str, tuple[Sequence[str], Sequence[float]]] = {
     "original": (["target=original"], ()),
     "positive": (["target=positive"], ()),
-    "positive+negative": (PREFERENCE, (100, 300, 1000)),
+    "positive+negative": (PREFERENCE, (3, 30, 300)),
     "triplet": ((*PREFERENCE, "loss.negative_form=triplet"), (0.3, 1, 3)),
     "dpo": ((*PREFERENCE, "loss.negative_form=dpo"), (0.03, 0.1, 0.3)),
 }
@@ -44,19 +48,12 @@ COMMON = (
     *("validation.pictures=0", "checkpoint.every=1000000", "log.tensorboard=false"),
 )
 ENHANCER = (
-    *(
-        *COMMON,
-        "generator.num_feat=24",
-        "generator.num_group=2",
-        "generator.num_block=3",
-        "generator.squeeze_factor=8",
-        "learning_rate=1e-3",
-    ),
-    *("source_px=96", "crop_px=48", "loss.adversarial=0"),
+    *(*COMMON, "generator.num_feat=24", "generator.num_group=2", "generator.num_block=3", "generator.squeeze_factor=8"),
+    *("source_px=96", "crop_px=48", "loss.adversarial=0", "learning_rate=1e-3", "iterations=400"),
 )
 SR = (
     *(*COMMON, "generator.num_block=2", "generator.num_feat=24", "generator.num_grow_ch=12", "learning_rate=5e-4"),
-    *("source_px=96", "crop_px=64", "discriminator.num_feat=8"),
+    *("source_px=96", "crop_px=64", "ema_decay=0.98", "discriminator.num_feat=8"),
 )
 
 
@@ -75,7 +72,7 @@ class Run:
     name: str
     recipe: str
     data: Path
-    settings: Sequence[str]
+    settings: tuple[str, ...]
     init: str | None = None
 
 
@@ -85,8 +82,8 @@ def main() -> None:
     parser.add_argument("output", type=Path, help="new folder for data, runs and scores")
     parser.add_argument("--pictures", type=Path, required=True, help="folder of photographs")
     parser.add_argument("--weights-dir", type=Path, help="folder of the weights of LPIPS")
-    parser.add_argument("--iterations", type=int, default=300, help="iterations of each run [default: %(default)s]")
-    parser.add_argument("--start-iterations", type=int, default=1500, help="of the start [default: %(default)s]")
+    parser.add_argument("--iterations", type=int, default=200, help="iterations of each run [default: %(default)s]")
+    parser.add_argument("--start-iterations", type=int, default=800, help="of the start [default: %(default)s]")
     parser.add_argument("--seeds", type=int, default=3, help="runs of each method [default: %(default)s]")
     parser.add_argument("--workers", type=int, default=2, help="runs at a time, on a core each [default: %(default)s]")
     arguments = parser.parse_args()
@@ -104,16 +101,14 @@ def run_experiment(workplace: "Workplace", arguments: argparse.Namespace) -> Non
     workplace.say(
         f"pictures: {len(learned)} to learn from, {len(held_out)} to choose weights on, {len(scored)} to score"
     )
-    enhancers = [f"enhance-0{k}" for k in (1, 2)]
-    start = [f"iterations={arguments.start_iterations}"]
     photographs = workplace.photographs("learned", learned)
-    workplace.train(Run(name, name, photographs, (*ENHANCER, *start)) for name in enhancers)
+    beginning = Run("start", "rrdb-psnr", photographs, (*SR, f"iterations={arguments.start_iterations}"))
+    enhancers = ["enhance-01", "enhance-02"]
+    workplace.train([beginning, *(Run(name, name, photographs, ENHANCER) for name in enhancers)])
     train, tune, test = (
         workplace.make_groups(kind, names, enhancers)
         for kind, names in (("train", learned), ("tune", held_out), ("test", scored))
     )
-    beginning = Run("start", "rrdb-psnr", photographs, (*SR, *start))
-    workplace.train([beginning])
 
     def run_of(method: str, weight: float | None, seed: int) -> Run:
         settings = [setting.format(weight=weight) for setting in METHODS[method][0]]
@@ -122,16 +117,20 @@ def run_experiment(workplace: "Workplace", arguments: argparse.Namespace) -> Non
         return Run(name, "rrdb-gan-original", train, (*SR, *settings, *last), beginning.name)
 
     trials = {(method, weight): run_of(method, weight, 0) for method, (_, ws) in METHODS.items() for weight in ws}
-    workplace.train(trials.values())
-    tuned = workplace.score(tune, "tuning", {run.name.removesuffix("@0"): run for run in trials.values()})
-    chosen: dict[str, float | None] = dict.fromkeys(METHODS)
+    done = workplace.train(trials.values())
+    found = workplace.score(tune, "tuning", {f"{m}-{w:g}": run for (m, w), run in trials.items() if run in done})
+    runs: dict[str, Run] = {}
     for method, (_, weights) in METHODS.items():
+        measured = {weight: found[f"{method}-{weight:g}"] for weight in weights if trials[method, weight] in done}
+        best = max(measured, key=lambda weight: measured[weight], default=None)
         if weights:
-            chosen[method] = max(weights, key=lambda weight: tuned[trials[method, weight].name.removesuffix("@0")])
-    workplace.say("chosen: " + ", ".join(f"{method} {weight:g}" for method, weight in chosen.items() if weight))
-    runs = {f"{m}@{seed}": run_of(m, chosen[m], seed) for m in METHODS for seed in range(arguments.seeds)}
-    workplace.train([run for run in runs.values() if run.name not in {trial.name for trial in trials.values()}])
-    workplace.score(test, "scores", {"start": beginning, **runs}, BASELINE)
+            values = ", ".join(f"{weight:g} has {value:.4f}" for weight, value in measured.items())
+            workplace.say(f"{method}: weight {best or 'none, all runs diverged'}; {' '.join(CRITERION)}: {values}")
+        if measured or not weights:
+            runs |= {f"{method}@{seed}": run_of(method, best, seed) for seed in range(arguments.seeds)}
+    done |= workplace.train(run for run in runs.values() if run not in done)
+    finished = {name: run for name, run in runs.items() if run in done}
+    workplace.score(test, "scores", {"start": beginning, **finished}, BASELINE)
     workplace.say(f"done: see {arguments.output / 'scores' / 'report.html'} and table.md beside it")
 
 
@@ -182,11 +181,13 @@ class Workplace:
             degrade(originals, section.lr, seed=0)
         return tree
 
-    def train(self, runs: Iterable[Run]) -> None:
-        """Train several networks, some at a time."""
+    def train(self, runs: Iterable[Run]) -> set[Run]:
+        """Train several networks, some at a time; returns the runs that did not diverge."""
         runs = list(runs)
-        self._all(train_one, ((run, self._run(run.name), run.init and self._run(run.init)) for run in runs))
-        self.say(f"trained {', '.join(run.name for run in runs)}")
+        ends = self._all(train_one, ((run, self._run(run.name), run.init and self._run(run.init)) for run in runs))
+        for run, end in zip(runs, ends, strict=True):
+            self.say(f"{run.name}: {end or 'trained'}")
+        return {run for run, end in zip(runs, ends, strict=True) if end is None}
 
     def score(self, tree: Path, name: str, runs: Mapping[str, Run], baseline: str | None = None) -> dict[str, float]:
         """Restore the LR images of a tree with all networks and score them; method -> the criterion."""
@@ -202,9 +203,8 @@ class Workplace:
         of_methods = scored.evaluation.label_measures
         return {method: getattr(measures, measure)[metric].value for method, measures in of_methods.items()}
 
-    def _all(self, work: Callable[..., object], jobs: Iterable[Sequence[object]]) -> None:
-        for done in [self._pool.submit(work, *job) for job in jobs]:
-            done.result()
+    def _all(self, work: Callable[..., Result], jobs: Iterable[Sequence[object]]) -> list[Result]:
+        return [done.result() for done in [self._pool.submit(work, *job) for job in jobs]]
 
     def _run(self, name: str) -> Path:
         return self._folder / "runs" / name
@@ -217,15 +217,19 @@ class Workplace:
         write_png(self._folder / path, pixels)
 
 
-def train_one(run: Run, output: Path, init: Path | None) -> None:
-    """Train one network in this process; what it reports goes to `OUTPUT.log`."""
+def train_one(run: Run, output: Path, init: Path | None) -> str | None:
+    """Train one network in this process; what it reports goes to `OUTPUT.log`. Returns how it diverged, if it did."""
     config = load_config(run.recipe, run.settings)
     data = open_training_data(run.data, config)
     start = load_checkpoint(init) if init else None
     output.parent.mkdir(parents=True, exist_ok=True)
     log = output.with_name(f"{output.name}.log").open("w")
     with log, redirect_stderr(log), redirect_stdout(log), open_runtime("cpu") as runtime:
-        train_run(TrainingRun(recipe=run.recipe, config=config, data=data, output=output, init=start), runtime)
+        try:
+            train_run(TrainingRun(recipe=run.recipe, config=config, data=data, output=output, init=start), runtime)
+        except DivergedError as error:
+            return f"diverged: {error}".partition(";")[0]
+    return None
 
 
 def split_pictures(names: Sequence[str]) -> tuple[list[str], list[str], list[str]]:
