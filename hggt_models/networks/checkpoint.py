@@ -5,10 +5,11 @@ safetensors files carry them as JSON. The full state of a training run is kept e
 """
 
 import json
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import safetensors.torch
 import torch
@@ -20,8 +21,17 @@ from hggt_data.io.files import atomic_file, sha256_of_file
 from hggt_data.io.parsing import parse_json
 from hggt_data.io.text import format_examples, plural
 from hggt_data.ranges import require_kind
-from hggt_models.networks import NETWORKS, Network, NetworkError, build_network, network_args
-from hggt_models.networks.community import CommunityNetwork
+from hggt_models.networks import (
+    NETWORKS,
+    Network,
+    NetworkError,
+    build_network,
+    checked_args,
+    is_network_name,
+    rebuild_network,
+)
+from hggt_models.networks.community import CommunityNetwork, plausible_numbers, trainable_network
+from hggt_models.networks.external import ExternalNetwork, Traits, is_external, runs_own_code
 from hggt_models.networks.weights import (
     NOT_FINITE,
     WEIGHTS_ENDINGS,
@@ -37,6 +47,8 @@ from hggt_models.networks.weights import (
 from hggt_models.networks.wrappers import unwrap, variants
 
 __all__ = ["Checkpoint", "CheckpointError", "load_checkpoint", "load_community_network", "load_network", "save_network"]
+
+Known = TypeVar("Known")
 
 # All metadata goes under one key: the order of several would differ from run to run, and with it the bytes.
 _HEADER_KEY = "hggt"
@@ -56,13 +68,15 @@ class Checkpoint:
 
     Attributes:
         path: The file.
-        network_name: Key of `NETWORKS`.
+        network_name: Key of `NETWORKS`, or the name of a class of another project.
         args: All arguments of the network.
         state: The weights, on the CPU.
         source_key: Entry of the file that held them, such as `params_ema` or `state_dict.generator`; None if the file
             holds only weights.
         sha256: Hash of the file.
         metadata: Further metadata of a safetensors file.
+        names_itself: Whether the file names its network, as hggt writes it; else it was recognised.
+        traits: What is known of a class of another project.
     """
 
     path: Path
@@ -72,14 +86,41 @@ class Checkpoint:
     source_key: str | None
     sha256: str
     metadata: Mapping[str, str]
+    names_itself: bool = False
+    traits: Traits | None = None
 
-    def build(self, device: str = "cpu") -> Network:
-        """Build the network with these weights, in eval mode. CheckpointError if they do not fit."""
-        with torch.device("meta"):  # compare shapes first, so that absurd sizes in a file cost no memory
-            load_state(build_network(self.network_name, **self.args), self.state, str(self.path))
-        network = build_network(self.network_name, **self.args)
+    def build(self, device: str = "cpu", trust: str | None = None) -> Network:
+        """Build the network with these weights, in eval mode.
+
+        `trust` is the class of one's own that may run. CheckpointError if it is another, or if the weights do not fit.
+        """
+        if runs_own_code(self.network_name) and trust != self.network_name:
+            raise CheckpointError(
+                f"{self.path} is a network of the class {self.network_name}, whose code would run; if you trust it, "
+                f"pass `trust` {self.network_name}" + (f" instead of {trust}" if trust else "")
+            )
+        if is_external(self.network_name):
+            network = self._rebuild()
+        else:
+            with torch.device("meta"):  # compare shapes first, so that absurd sizes in a file cost no memory
+                load_state(build_network(self.network_name, **self.args), self.state, str(self.path))
+            network = build_network(self.network_name, **self.args)
         load_state(network, self.state, str(self.path))
         return network.eval().to(device)
+
+    def _rebuild(self) -> Network:
+        try:
+            return rebuild_network(self.network_name, self.args, self.traits, plausible_numbers(self.state))
+        except NetworkError as error:
+            raise CheckpointError(f"{self.path}: {error}") from error
+
+    def save(self, path: str | Path) -> None:
+        """Write the same network with its metadata, as `save_network` does; a class of one's own is not run."""
+        if not runs_own_code(self.network_name):
+            save_network(self.build(), path, self.metadata)
+            return
+        config = {"name": self.network_name, **self.args}
+        _write(Path(path), self.state, config, self.traits, self.metadata)
 
 
 def load_checkpoint(source: str | Path, revision: str | None = None) -> Checkpoint:
@@ -92,11 +133,38 @@ def load_checkpoint(source: str | Path, revision: str | None = None) -> Checkpoi
     path = _find(source, revision)
     found, source_key, header = _read(path)
     name, args, state = _identify(path, found, header)
-    metadata = {key: str(text) for key, text in header.items() if key != "network"}
-    return Checkpoint(path, name, args, state, source_key, sha256_of_file(path), metadata)
+    metadata = {key: str(text) for key, text in header.items() if key not in ("network", "traits")}
+    traits = _read_traits(path, header) if is_external(name) else None
+    return Checkpoint(path, name, args, state, source_key, sha256_of_file(path), metadata, "network" in header, traits)
 
 
-def load_network(source: str | Path, device: str = "cpu", *, revision: str | None = None) -> Network:
+def load_initial_checkpoint(source: str | Path) -> Checkpoint:
+    """Read weights to train further: those of one of our networks, or else of one that spandrel recognises."""
+    try:
+        return load_checkpoint(source)
+    except UnknownNetworkError as ours:
+        path = Path(source)
+        state, source_key, _ = _read(path)
+        try:
+            network = _first_known(path, state, trainable_network)
+        except CheckpointError as theirs:
+            raise CheckpointError(f"{ours}; {str(theirs).removeprefix(f'{path}: ')}") from theirs
+    args = {name: value for name, value in network.config.items() if name != "name"}
+    kept = network.state_dict()
+    return Checkpoint(path, network.name, args, kept, source_key, sha256_of_file(path), {}, traits=network.traits)
+
+
+def load_weights(path: str | Path, network: torch.nn.Module) -> None:
+    """Load the weights in a file into a network that they fit, whatever a training program put around them."""
+    state, _, _ = _read(Path(path))
+    expected = network.state_dict()
+    fitting = (one for one in variants(state) if not find_faults(expected, one).keys() - {NOT_FINITE})
+    load_state(network, next(fitting, state), str(path))
+
+
+def load_network(
+    source: str | Path, device: str = "cpu", *, revision: str | None = None, trust: str | None = None
+) -> Network:
     """Load a network with its weights, in eval mode.
 
     Args:
@@ -105,13 +173,14 @@ def load_network(source: str | Path, device: str = "cpu", *, revision: str | Non
             `ORG/NAME` on the Hub.
         device: Torch device.
         revision: Tag, branch or commit on the Hub.
+        trust: Class of your own, `package.module:Class`, whose code may run if the file names it.
 
     Returns:
         The network. It maps images, float (N, 3, H, W) in [0, 1], to (N, 3, scale * H, scale * W).
 
     Raises:
         WeightsError: The file does not exist, or the folder contains no weights.
-        CheckpointError: The file is damaged, would run code, or belongs to none of our networks.
+        CheckpointError: The file is damaged, would run code that is not trusted, or belongs to no known network.
         HubError: The network is neither a local file nor available on the Hub.
 
     Example:
@@ -124,7 +193,7 @@ def load_network(source: str | Path, device: str = "cpu", *, revision: str | Non
         ...     load_network(path).scale
         4
     """
-    return load_checkpoint(source, revision).build(device)
+    return load_checkpoint(source, revision).build(device, trust)
 
 
 def load_community_network(source: str | Path, device: str = "cpu") -> Network:
@@ -141,10 +210,15 @@ def load_community_network(source: str | Path, device: str = "cpu") -> Network:
         pass
     else:
         raise CheckpointError(f"{path} contains our own network {name}; use load_network")
+    return _first_known(path, state, CommunityNetwork).eval().to(device)
+
+
+def _first_known(path: Path, state: StateDict, recognise: Callable[[StateDict], Known]) -> Known:
+    """What spandrel recognises in the weights, or in those under a prefix."""
     faults = []
     for variant in variants(state):
         try:
-            return CommunityNetwork(variant).eval().to(device)
+            return recognise(variant)
         except NetworkError as error:
             faults.append(error)
     raise CheckpointError(f"{path}: {faults[0]}") from faults[0]
@@ -174,12 +248,28 @@ def save_network(network: Network, path: str | Path, metadata: Mapping[str, str]
     """
     require_kind(Network, "that of `build_network` or `load_network`", network=network)
     path = Path(path)
-    if network.name not in NETWORKS:
-        raise CheckpointError(f"{path}: only our own networks can be saved; got {network.name}")
+    if not is_network_name(network.name):
+        raise CheckpointError(f"{path}: only networks of `build_network` can be saved; got {network.name}")
     if path.suffix != ".safetensors":
         raise CheckpointError(f"{path}: expected a name that ends with .safetensors")
-    tensors = {key: tensor.detach().cpu().contiguous() for key, tensor in network.state_dict().items()}
-    header = json.dumps({"network": network.config, **(metadata or {})}, ensure_ascii=False)
+    network.refresh()
+    traits = network.complete_traits() if isinstance(network, ExternalNetwork) else None
+    _write(path, network.state_dict(), network.config, traits, metadata or {})
+
+
+def _write(
+    path: Path, state: StateDict, config: Mapping[str, Any], traits: Traits | None, metadata: Mapping[str, str]
+) -> None:
+    # Weights that share memory, which safetensors refuses, are written separately.
+    shared = Counter(tensor.untyped_storage().data_ptr() for tensor in state.values())
+    tensors = {
+        key: (tensor.detach().clone() if shared[tensor.untyped_storage().data_ptr()] > 1 else tensor.detach())
+        .cpu()
+        .contiguous()
+        for key, tensor in state.items()
+    }
+    known = {"network": dict(config), **({"traits": asdict(traits)} if traits else {}), **metadata}
+    header = json.dumps(known, ensure_ascii=False)
     with atomic_file(path) as file:
         file.write(safetensors.torch.save(tensors, {_HEADER_KEY: header}))
 
@@ -239,8 +329,11 @@ def _identify(path: Path, state: StateDict, header: Mapping[str, Any]) -> tuple[
     if "network" in header:
         config: dict[str, Any] = dict(header["network"])
         name = str(config.pop("name"))
+        if runs_own_code(name):
+            return name, config, state
         args = _checked_args(path, name, config)
-        _require_sizes(path, name, args, state)
+        if not is_external(name):
+            _require_sizes(path, name, args, state)
         return name, args, state
     faults = []
     for variant in variants(state):
@@ -273,9 +366,21 @@ def _recognise(path: Path, name: str, state: StateDict) -> dict[str, Any] | None
         raise CheckpointError(f"{path} has keys of {name}, but not all that determine its sizes") from error
 
 
+def _read_traits(path: Path, header: Mapping[str, Any]) -> Traits | None:
+    found, known = header.get("traits"), {field.name for field in fields(Traits)}
+    if found is None:
+        return None
+    try:
+        if not isinstance(found, dict) or not {"scale"} <= found.keys() <= known:
+            raise NetworkError(f"{found!r:.60} are not traits of a network; expected {', '.join(sorted(known))}")
+        return Traits(**found)
+    except NetworkError as error:
+        raise CheckpointError(f"{path}: its metadata is damaged: {error}") from error
+
+
 def _checked_args(path: Path, name: str, args: Mapping[str, Any]) -> dict[str, Any]:
     try:
-        return asdict(network_args(name, args))
+        return checked_args(name, args)
     except NetworkError as error:
         raise CheckpointError(f"{path}: {error}") from error
 

@@ -1,0 +1,324 @@
+"""Networks of other projects by name: `spandrel:NAME`, or a class of your own, `package.module:Class`.
+
+The class itself is built and trained; its state dict is the network's, so that other programs recognise the weights.
+Importing a module runs its code, so names of modules must come from the user, never from a file of weights.
+"""
+
+import importlib
+import inspect
+import math
+import pkgutil
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import nullcontext
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from hggt_data.io.text import nearest
+from hggt_models.networks.allowance import Allowance
+from hggt_models.networks.measure import TrialError, measure_reach, measure_window, try_generator
+from hggt_models.networks.network import Network, NetworkArgs, NetworkError
+from hggt_models.networks.weights import first_line
+from hggt_models.reflection import reflected
+
+SPANDREL = "spandrel"
+NEEDS_SPANDREL = "networks of other projects need spandrel: pip install 'hggt[community]'"
+EXTERNAL_FORMS = (f"{SPANDREL}:NAME", "package.module:Class")
+# What classes call their numbers of input and output channels, which are those of RGB images here.
+CHANNELS = (
+    *("num_in_ch", "num_out_ch", "in_chans", "colors", "n_colors", "in_nc", "out_nc", "in_ch", "out_ch", "dd_in"),
+    *("in_channels", "out_channels", "inp_channels", "img_channel"),
+)
+# What they call the factor by which they enlarge, and their windows.
+_SCALES = ("upscale", "scale", "upscale_factor", "upscaling_factor", "up_scale")
+_WINDOWS = ("window_size", "win_size", "split_size", "stripe_size", "split_size_0", "split_size_1", "patch_size")
+MOST_NUMBERS = 10**9
+_LARGEST_SIZE = 1024
+
+
+@dataclass(frozen=True, kw_only=True)
+class Traits:
+    """What must be known of a network to run it on pictures, beside its weights; see `Network`.
+
+    Attributes:
+        scale: Output side divided by input side.
+        multiple_of: Sides that the class takes are multiples of this; others are padded.
+        minimum: Smallest side that it takes.
+        window: See `Network`; None if it is not known yet.
+        receptive_field_px: See `Network`; known if `window` is.
+    """
+
+    scale: int
+    multiple_of: int = 1
+    minimum: int = 1
+    window: int | None = None
+    receptive_field_px: int | None = None
+
+    def __post_init__(self) -> None:
+        """NetworkError if these are not possible sizes, as in a damaged file."""
+        known = [self.scale, self.multiple_of, self.minimum, *([self.window] if self.window is not None else [])]
+        reach = 0 if self.receptive_field_px is None else self.receptive_field_px
+        if not all(type(value) is int and 1 <= value <= _LARGEST_SIZE for value in known) or type(reach) is not int:
+            raise NetworkError(f"{self} are not possible sizes; expected whole numbers from 1 to {_LARGEST_SIZE:,}")
+
+
+class ExternalNetwork(Network):
+    """A class of another project, which maps images (N, 3, H, W) to (N, 3, scale * H, scale * W).
+
+    It pads images to sides that the class takes. NetworkError if the class cannot be built, fails on a small image,
+    returns something else, or gives no parameter a gradient. `traits` are given if they are known; `most_numbers` limits
+    what the class may allocate.
+
+    Attributes:
+        module: The instance of the class; its state dict is that of the network.
+        frozen: Parameters that get no gradient and were therefore frozen.
+    """
+
+    def __init__(
+        self, name: str, args: Mapping[str, Any], traits: Traits | None = None, most_numbers: int = MOST_NUMBERS
+    ) -> None:
+        super().__init__(NetworkArgs())
+        self.name = name
+        self._arguments = external_args(name, args)
+        self.module = build_module(name, self._arguments, most_numbers)
+        self.frozen: list[str] = []
+        if traits is None:
+            traits = self._try_out()
+        self.traits = traits
+        self.scale = traits.scale
+        self.train()
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """See `Network`."""
+        return {"name": self.name, **self._arguments}
+
+    @property
+    def window(self) -> int:  # type: ignore[override]
+        """See `Network`; asked of the class, or else measured once."""
+        return self.complete_traits().window or 1
+
+    @property
+    def receptive_field_px(self) -> int | None:  # type: ignore[override]
+        """See `Network`; measured once. None also if it is wider than half a thousand pixels."""
+        return self.complete_traits().receptive_field_px
+
+    def complete_traits(self) -> Traits:
+        """The traits with window and receptive field, which takes some passes through the network."""
+        if self.traits.window is None:
+            window = min(math.lcm(self.traits.multiple_of, *self._windows()), _LARGEST_SIZE)
+            reach = _own_size(self.module, "receptive_field_px") or measure_reach(self, window)
+            if reach is not None and runs_own_code(self.name) and not _own_size(self.module, "window"):
+                window = measure_window(self, window, reach)
+                reach = _own_size(self.module, "receptive_field_px") or measure_reach(self, window)
+            self.traits = replace(self.traits, window=window, receptive_field_px=reach)
+        return self.traits
+
+    def forward(self, images: Tensor) -> Tensor:
+        """See `Network`."""
+        height, width = images.shape[2:]
+        for axis, size in ((2, height), (3, width)):
+            padded = max(self.traits.minimum, -(-size // self.traits.multiple_of) * self.traits.multiple_of)
+            if padded > size:
+                images = images.index_select(axis, reflected(0, padded, size, images.device))
+        output: Tensor = self.module(images) if self.training else self._evaluate(images)
+        return output[:, :, : height * self.scale, : width * self.scale]
+
+    def refresh(self) -> None:
+        """Recompute what the class derives from its weights in eval mode, such as SPAN's fused convolutions."""
+        was_training = self.training
+        weights = next(self.parameters())
+        side = max(self.traits.minimum, self.traits.multiple_of)
+        self.eval()
+        with torch.no_grad(), torch.autocast(weights.device.type, enabled=False):
+            self(torch.zeros(1, 3, side, side, device=weights.device))
+        self.train(was_training)
+
+    def state_dict(self, *args: Any, **kwargs: Any) -> Any:
+        """That of the class."""
+        return self.module.state_dict(*args, **kwargs)
+
+    def load_state_dict(self, *args: Any, **kwargs: Any) -> Any:
+        """As the class loads it."""
+        return self.module.load_state_dict(*args, **kwargs)
+
+    def _evaluate(self, images: Tensor) -> Tensor:
+        """Run the class in eval mode, in which some replace weights or images.
+
+        Their new values are copied into the memory of the old ones, which optimizers and checkpoints share, and are
+        made outside of inference mode, in which they could not be trained further.
+        """
+        before = [(weights, weights.data) for weights in self.module.parameters()]
+        infers = torch.is_inference_mode_enabled()
+        with torch.inference_mode(False) if infers else nullcontext(), torch.no_grad() if infers else nullcontext():
+            output: Tensor = self.module(images.clone())
+            for weights, data in before:
+                if weights.data_ptr() != data.data_ptr():
+                    data.copy_(weights.data)
+                    weights.data = data
+        return output
+
+    def _try_out(self) -> Traits:
+        """Run the class on a small image, forward and backward, and freeze what gets no gradient."""
+        asked = _spandrel_sizes(self.module) if self.name.startswith(f"{SPANDREL}:") else (None, 1)
+        try:
+            scale, multiple_of, learning = try_generator(self.module, *asked)
+        except TrialError as error:
+            raise NetworkError(f"{self.name} {error}") from error
+        for key, weights in self.module.named_parameters():
+            if weights.requires_grad and key not in learning:
+                weights.requires_grad_(False)
+                self.frozen.append(key)
+        return Traits(scale=scale, multiple_of=multiple_of, minimum=max(1, asked[1]))
+
+    def _windows(self) -> Iterator[int]:
+        """Sizes of windows, as the class's arguments or attributes state them."""
+        if own := _own_size(self.module, "window"):
+            yield own
+        for name in _WINDOWS:
+            value = self._arguments.get(name)
+            for size in value if isinstance(value, tuple) else (value,):
+                if type(size) is int and 1 < size <= _LARGEST_SIZE:
+                    yield size
+
+
+def is_external(name: object) -> bool:
+    """Whether a name is that of a class of another project."""
+    return isinstance(name, str) and ":" in name
+
+
+def runs_own_code(name: object) -> bool:
+    """Whether a name is that of a class that is neither ours nor spandrel's."""
+    return is_external(name) and not str(name).startswith(f"{SPANDREL}:")
+
+
+def external_class(name: str) -> type[nn.Module]:
+    """The class of a name; NetworkError if there is none. Imports its module."""
+    place, _, class_name = name.partition(":")
+    if place == SPANDREL:
+        found = spandrel_classes()
+        if class_name not in found:
+            raise NetworkError(f"spandrel has no network {class_name!r}; {nearest(class_name, found)}")
+        return found[class_name]
+    module = _import(place, name)
+    own: dict[str, type[nn.Module]] = {key: value for key, value in vars(module).items() if _is_module(value)}
+    if class_name not in own:
+        raise NetworkError(
+            f"{place} has no torch.nn.Module {class_name!r}; {nearest(class_name, own) if own else 'it has none'}"
+        )
+    return own[class_name]
+
+
+def external_args(name: str, args: Mapping[str, Any]) -> dict[str, Any]:
+    """Arguments of a class with its defaults, and 3 channels where it asks for them.
+
+    Lists become tuples. Defaults that no recipe can state, such as None and classes, are left out. NetworkError lists
+    arguments that are unknown or missing.
+    """
+    known, takes_any = _parameters(external_class(name))
+    faults = []
+    if not takes_any:
+        faults += [f"{arg} is not an argument of {name}; {nearest(arg, known)}" for arg in args if arg not in known]
+    completed = {
+        **{arg: value for arg, value in known.items() if _is_plain(value)},
+        **{arg: 3 for arg in CHANNELS if arg in known},
+        **{arg: _as_tuple(value) for arg, value in args.items()},
+    }
+    missing = [arg for arg, value in known.items() if value is inspect.Parameter.empty and arg not in completed]
+    faults += [f"{name} needs the argument {arg}" for arg in missing]
+    if faults:
+        raise NetworkError(*faults)
+    return completed
+
+
+def build_module(name: str, args: Mapping[str, Any], most_numbers: int = MOST_NUMBERS) -> nn.Module:
+    """An instance of the class, in training mode; NetworkError if it cannot be built."""
+    made = external_class(name)
+    known, _ = _parameters(made)
+    given = {arg: list(value) if isinstance(known.get(arg), list) else value for arg, value in args.items()}
+    reason = f"its sizes claim more than {most_numbers:,} numbers"
+    try:
+        with Allowance(most_numbers, reason):
+            return made(**given).train()
+    except Exception as error:  # every class fails in its own way
+        raise NetworkError(f"{name} cannot be built with these arguments: {first_line(error)}") from error
+
+
+def scale_argument(name: str) -> str | None:
+    """The argument that sets by how much a class enlarges, if it has one of the usual names."""
+    known, _ = _parameters(external_class(name))
+    return next((arg for arg in _SCALES if arg in known), None)
+
+
+def spandrel_classes() -> dict[str, type[nn.Module]]:
+    """The networks of spandrel's architecture modules, by the name of their class."""
+    try:
+        from spandrel import architectures
+    except ImportError as error:
+        raise NetworkError(NEEDS_SPANDREL) from error
+    found: dict[str, type[nn.Module]] = {}
+    for module in pkgutil.iter_modules(architectures.__path__, f"{architectures.__name__}."):
+        if not module.name.rpartition(".")[2].startswith("_"):
+            members = vars(importlib.import_module(module.name))
+            found |= {name: members[name] for name in members["__all__"] if _is_module(members[name])}
+    return dict(sorted(found.items()))
+
+
+def _import(place: str, name: str) -> Any:
+    """Import a module that the user names, also from the current folder."""
+    here = str(Path.cwd())
+    if here not in sys.path:
+        sys.path.append(here)
+    try:
+        return importlib.import_module(place)
+    except ModuleNotFoundError as error:
+        if error.name is None or not f"{place}.".startswith(f"{error.name}."):
+            raise NetworkError(f"{name} cannot be imported: {first_line(error)}") from error
+        raise NetworkError(
+            f"{name} names the module {place}, which is neither installed nor in {here}; expected package.module:Class"
+        ) from error
+    except Exception as error:
+        raise NetworkError(f"{name} cannot be imported: {first_line(error)}") from error
+
+
+def _parameters(made: type[nn.Module]) -> tuple[dict[str, Any], bool]:
+    """The arguments of a class with their defaults, and whether it takes any others."""
+    parameters = inspect.signature(made).parameters.values()
+    named = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+    takes_any = any(one.kind is inspect.Parameter.VAR_KEYWORD for one in parameters)
+    return {one.name: one.default for one in parameters if one.kind in named}, takes_any
+
+
+def _spandrel_sizes(module: nn.Module) -> tuple[int | None, int]:
+    """The multiple and the minimum of a side, as spandrel states them; (None, 1) if it does not recognise the class."""
+    from spandrel import ModelLoader
+
+    try:
+        sizes = ModelLoader("cpu").load_from_state_dict(dict(module.state_dict())).size_requirements
+    except Exception:  # every architecture fails in its own way
+        return None, 1
+    return sizes.multiple_of, max(sizes.minimum, 1)
+
+
+def _own_size(module: nn.Module, name: str) -> int | None:
+    value = getattr(module, name, None)
+    return value if type(value) is int and 0 < value <= _LARGEST_SIZE else None
+
+
+def _is_module(value: object) -> bool:
+    return inspect.isclass(value) and issubclass(value, nn.Module)
+
+
+def _as_tuple(value: Any) -> Any:
+    return tuple(map(_as_tuple, value)) if isinstance(value, list | tuple) else value
+
+
+def _is_plain(value: object) -> bool:
+    """Whether TOML can state a value."""
+    if isinstance(value, list | tuple):
+        return all(map(_is_plain, value))
+    return isinstance(value, bool | int | float | str)
