@@ -5,14 +5,14 @@ python benchmarks/bench_train.py [--size published|small] [--networks rrdb,swini
                                  [--set KEY=VALUE] [--budget-s 1500]
 
 The run is the published one towards a positive and away from a negative. Plain is `plain_training.py`; ours is what
-`hggt-models train` does in a step. A way is made of words: `fp32` or `bf16`; `channels_last` for all networks, or
-`auto` for those that prefer it (the default of a run), else for none; `compiled`; `joint` for discriminator_batches;
-`cudnn_benchmark`, which plain has on a GPU. Each way is a process of its own, so that its peak memory is its own: of
-the GPU, else of the process above what it held at its start. On a CPU one thread computes, and without workers times
-are the processor's, whatever else the machine does. Time is first measured over whole steps, the pool being full, then
-by parts, which waits for a GPU at each and so adds up to more. All start from the same networks but draw differently:
-how far a mean loss may lie from plain's by chance, `plain again` shows, with other draws. With --budget-s each way gets
-an equal share of what is left, and makes fewer steps if need be.
+`hggt-models train` does in a step. A way is made of words: `fp32`, `tf32` or `bf16`; `channels_last` for all
+networks, or `auto` for those that prefer it (the default of a run), else for none; `compiled`; `joint` for
+discriminator_batches; `cudnn_benchmark`, which plain has on a GPU; `deterministic`. Each way is a process of its own,
+so that its peak memory is its own: of the GPU, else of the process above what it held at its start. On a CPU one
+thread computes, and without workers times are the processor's, whatever else the machine does. Time is first measured
+over whole steps, the pool being full, then by parts, which waits for a GPU at each and so adds up to more. All start
+from the same networks but draw differently: how far a mean loss may lie from plain's by chance, `plain again` shows,
+with other draws. With --budget-s each way gets an equal share of what is left, and makes fewer steps if need be.
 """
 
 import argparse
@@ -48,14 +48,16 @@ from hggt_models.training import learner as learner_module
 from hggt_models.training.learner import Learner
 from hggt_models.training.loss_meter import LossMeter, blank_loss
 from hggt_models.training.optimizers import learning_rate
+from hggt_models.training.switches import torch_switches
 
 PLAIN, AGAIN = "plain", "plain again"
 WAYS = {
     "cpu": f"{AGAIN},fp32,fp32 auto,fp32 channels_last,bf16 channels_last",
-    "cuda": f"{AGAIN},fp32 auto,fp32,fp32 channels_last,bf16,bf16 channels_last,bf16 compiled,"
+    "cuda": f"{AGAIN},fp32 auto,tf32 auto,fp32 auto cudnn_benchmark,fp32 auto deterministic,"
+    "fp32,fp32 channels_last,bf16,bf16 channels_last,bf16 compiled,"
     "bf16 channels_last compiled",
 }
-WORDS = ("fp32", "bf16", "auto", "channels_last", "compiled", "joint", "cudnn_benchmark")
+WORDS = ("fp32", "tf32", "bf16", "auto", "channels_last", "compiled", "joint", "cudnn_benchmark", "deterministic")
 FIGURES = ("steps/s", "ratio", "peak memory", "mean loss", "difference to plain", "ms a step, watched")
 PARTS = (
     "waiting for data",
@@ -191,9 +193,10 @@ def measure(
         torch.set_num_threads(1)  # several wait for each other, and take twice as long where others compute too
     held = 0 if is_cuda else resident_bytes("VmRSS")
     words = way.split()
-    torch.backends.cudnn.benchmark = way in (PLAIN, AGAIN) or "cudnn_benchmark" in words
     config = load_config(f"{network}-gan-positive-negative", [*assignments, *settings(words)])
-    with open_runtime(device) as runtime:
+    with open_runtime(device) as runtime, torch_switches(config):
+        if way in (PLAIN, AGAIN):
+            torch.backends.cudnn.benchmark = True
         clock = time.perf_counter if is_cuda or workers else time.process_time
         watch = Stopwatch(runtime.device, clock)
         step: Callable[[], Tensor | float]
@@ -218,10 +221,11 @@ def settings(words: list[str]) -> list[str]:
     """Apply the words of a way to a config."""
     layout = "auto" if "auto" in words else "yes" if "channels_last" in words else "no"
     return [
-        f"precision={'bf16' if 'bf16' in words else 'fp32'}",
+        f"precision={next((word for word in ('tf32', 'bf16') if word in words), 'fp32')}",
         f"channels_last={layout}",
         f"compile={['generator', 'discriminator', 'perceptual'] if 'compiled' in words else []}",
         f"discriminator_batches={'joint' if 'joint' in words else 'separate'}",
+        *(f"{word}=true" for word in ("cudnn_benchmark", "deterministic") if word in words),
     ]
 
 
@@ -237,7 +241,7 @@ def our_step(
     done = itertools.count()
     for watched, part in (
         (learner._compiled_generator, "generator"),
-        (learner._perceptual, "perceptual"),
+        (learner._generator_losses._perceptual, "perceptual"),
         (learner._compiled_discriminator, "discriminator"),
     ):
         assert watched is not None

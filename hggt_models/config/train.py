@@ -41,11 +41,11 @@ DEFAULTS = {
     "degradation": {"published": "sr"},
     "perceptual": {"layers": OFFICIAL_LAYERS},
 }
-# They save memory, and change a run's numbers but not what it learns from; a resumed run may have other values.
-MEMORY_KEYS = ("accumulate", "precision")
+# They change how a run's numbers are rounded, not what it learns from; a resumed run may have other values.
+ROUNDING_KEYS = ("accumulate", "precision", "cudnn_benchmark", "deterministic")
 # So may these, which change how a run is executed and watched, not what it computes.
 FREE_KEYS = ("starts_from", "iterations", "checkpoint", "log", "validation.every", "validation.images",
-             "validation.metrics", "validation.shown", "compile", "channels_last", *MEMORY_KEYS)  # fmt: skip
+             "validation.metrics", "validation.shown", "compile", "channels_last", *ROUNDING_KEYS)  # fmt: skip
 _MOST_PARAMETERS = 10**9
 _CHANNELS = ("num_in_ch", "num_out_ch", "in_chans", "colors")  # arguments of networks
 
@@ -104,8 +104,12 @@ class TrainConfig:
     """Decay of the moving average of the generator's weights, which is the trained network; 0 for no average."""
     discriminator_batches: Literal["separate", "joint"] = "separate"
     """Show real and restored images to the discriminator in separate batches, as published, or in one."""
-    precision: Literal["fp32", "bf16"] = "fp32"
-    """Number format of the networks' computation; losses, averages and optimizers always use float32."""
+    precision: Literal["fp32", "tf32", "bf16"] = "fp32"
+    """Number format of the networks' computation, see docs/training.md; averages and optimizers always use float32."""
+    cudnn_benchmark: bool = False
+    """Let cuDNN time its convolution algorithms and keep the fastest; without effect on a CPU."""
+    deterministic: bool = False
+    """Use only deterministic algorithms, so that equal runs on equal GPUs give equal results; slower."""
     channels_last: Literal["auto", "yes", "no"] = "auto"
     """Memory format of the networks; `auto` uses what is faster for each, see docs/benchmarks.md."""
     compile: tuple[Compiled, ...] = ()
@@ -157,6 +161,8 @@ class TrainConfig:
         yield from self._loss_contradictions()
         for section in (self.loss, self.perceptual, self.validation):
             yield from section.contradictions()
+        if self.deterministic and self.cudnn_benchmark:
+            yield "deterministic and cudnn_benchmark are both true; expected one, because times vary"
         if list(self.milestones) != sorted(set(self.milestones)):
             yield f"milestones are {list(self.milestones)}; expected increasing numbers"
         if self.pool_size and self.pool_size < self.batch_size:
@@ -212,7 +218,7 @@ READER = TypeAdapter(TrainConfig)
 
 def flat_settings(config: TrainConfig) -> dict[str, str]:
     """Every setting in the form of an assignment: dotted key, value as in TOML."""
-    return {key: _format_value(value) for key, value, _ in _compared(config.to_json(), {}, "")}
+    return {key: _format_value(value) for key, value, _ in compared_settings(config.to_json(), {})}
 
 
 def make_config(settings: Mapping[str, Any]) -> TrainConfig:
@@ -255,34 +261,28 @@ def merged(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any
     return result
 
 
-def differences(found: Mapping[str, Any], config: TrainConfig) -> list[str]:
-    """Settings that make this a different run than the `to_json` in `found`: `KEY is NEW, was OLD` for each."""
-    return [
-        f"{key} is {new!r}, was {old!r}"
-        for key, old, new in _compared(found, _as_json(config.to_json()), "")
-        if not any(key == free or key.startswith(f"{free}.") for free in FREE_KEYS)
-    ]
-
-
-def _as_json(value: Any) -> Any:
+def as_json(value: Any) -> Any:
     """A value as JSON gives it back: lists for tuples."""
     if isinstance(value, Mapping):
-        return {key: _as_json(inner) for key, inner in value.items()}
-    return [_as_json(inner) for inner in value] if isinstance(value, list | tuple) else value
+        return {key: as_json(inner) for key, inner in value.items()}
+    return [as_json(inner) for inner in value] if isinstance(value, list | tuple) else value
 
 
-def _compared(found: Mapping[str, Any], wanted: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, Any, Any]]:
+def compared_settings(
+    found: Mapping[str, Any], wanted: Mapping[str, Any], prefix: str = ""
+) -> Iterator[tuple[str, Any, Any]]:
+    """Settings that differ between two nested settings: dotted key and both values, None where one has none."""
     for key in {**found, **wanted}:
         old, new = found.get(key), wanted.get(key)
         if isinstance(old, Mapping) or isinstance(new, Mapping):
-            yield from _compared(old or {}, new or {}, f"{prefix}{key}.")
+            yield from compared_settings(old or {}, new or {}, f"{prefix}{key}.")
         elif old != new:
             yield f"{prefix}{key}", old, new
 
 
 def _format_value(value: Any) -> str:
     # TOML writes these kinds of values as JSON does, but has no pairs of surrogates, and no bare DEL.
-    return json.dumps(_as_json(value), ensure_ascii=False).replace("\x7f", "\\u007f")
+    return json.dumps(as_json(value), ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
 @cache

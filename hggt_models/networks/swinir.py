@@ -27,6 +27,7 @@ _UPSAMPLER_FEATURES = 64
 _INITIAL_STD = 0.02
 _LARGEST_KEPT_PX = 640 * 640  # a mask of 105 MB at the published window
 _OTHER_REGION = -100.0
+_FUSED_MULTIPLE = 8
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -252,7 +253,8 @@ class _WindowAttention(nn.Module):
     def forward(self, windows: Tensor, mask: Tensor | None) -> Tensor:
         """Windows (N, windows, pixels, C), and for shifted windows the mask (windows, pixels, pixels) to add."""
         n, count, pixels, channels = windows.shape
-        heads = self.qkv(windows).view(n, count, pixels, 3, self.heads, -1).permute(3, 0, 1, 4, 2, 5)
+        size = channels // self.heads
+        heads = self._project(windows, size).view(n, count, pixels, 3, self.heads, -1).permute(3, 0, 1, 4, 2, 5)
         bias = self.relative_position_bias_table[self.relative_position_index].permute(2, 0, 1)
         if mask is None:
             queries, keys, values = heads.flatten(1, 2)  # (N * windows, heads, pixels, features)
@@ -260,10 +262,28 @@ class _WindowAttention(nn.Module):
             # Windows with different masks are treated as further heads, so that all samples share one bias.
             queries, keys, values = heads.flatten(2, 3)  # (N, windows * heads, pixels, features)
             bias = (bias + mask[:, None]).flatten(0, 1)
-        attended = functional.scaled_dot_product_attention(queries, keys, values, attn_mask=bias.to(queries.dtype))
-        joined = attended.view(n, count, self.heads, pixels, -1).transpose(2, 3).reshape(n, count, pixels, channels)
+        attended = functional.scaled_dot_product_attention(
+            queries, keys, values, attn_mask=bias.to(queries.dtype), scale=size**-0.5
+        )[..., :size]
+        joined = attended.reshape(n, count, self.heads, pixels, size).transpose(2, 3).reshape(windows.shape)
         output: Tensor = self.proj(joined)
         return output
+
+    def _project(self, windows: Tensor, size: int) -> Tensor:
+        """Queries, keys and values of heads with this many features, followed by zeros up to `head_size`."""
+        missing = head_size(size, windows.device) - size
+        if not missing:
+            projected: Tensor = self.qkv(windows)
+            return projected
+        # Padding the weights is cheaper than padding what they give.
+        weight = functional.pad(self.qkv.weight.view(-1, size, windows.shape[-1]), (0, 0, 0, missing)).flatten(0, 1)
+        bias = functional.pad(self.qkv.bias.view(-1, size), (0, missing)).flatten()
+        return functional.linear(windows, weight, bias)
+
+
+def head_size(size: int, device: torch.device) -> int:
+    """Features per attention head to compute with: on CUDA, whose fused attention needs a multiple of 8, more zeros."""
+    return -(-size // _FUSED_MULTIPLE) * _FUSED_MULTIPLE if device.type == "cuda" else size
 
 
 def shifted_window_mask(height: int, width: int, window: int, device: torch.device | None = None) -> Tensor:

@@ -3,7 +3,6 @@
 import copy
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager
 from typing import Any, TypeVar, cast
 
 import torch
@@ -13,18 +12,16 @@ from hggt_models.config.sections import Compiled
 from hggt_models.config.train import TrainConfig
 from hggt_models.data.make_pairs import TrainingPairs
 from hggt_models.losses.adversarial import adversarial_loss
-from hggt_models.losses.artifact_map import artifact_map, artifact_map_loss
-from hggt_models.losses.negative import negative_loss
 from hggt_models.losses.perceptual import PerceptualLoss
 from hggt_models.networks import Network, build_network
 from hggt_models.networks.weights import StateDict, load_state
 from hggt_models.runtime import Runtime
 from hggt_models.training.ema import Ema
+from hggt_models.training.generator_losses import GeneratorLosses, Losses, autocast
 from hggt_models.training.joint_batch_norm import join_batch_norm
 from hggt_models.training.loss_meter import DivergedError
 from hggt_models.training.optimizers import load_optimizer, make_optimizer, reserve_state
 
-Losses = dict[str, Tensor]
 Module = TypeVar("Module", bound=nn.Module)
 
 
@@ -54,11 +51,12 @@ class Learner:
             reserve_state(optimizer)
         self._state = self.state_dict()  # which shares the memory of the networks and optimizers
         self._kept = copy.deepcopy(self._state)
-        self._perceptual: nn.Module | None = None
+        perceptual: nn.Module | None = None
         if config.loss.perceptual:
             layers = {name: weight for name, weight in config.perceptual.layers.items() if weight}
             loss = PerceptualLoss(layers, config.perceptual.source).to(runtime.device)
-            self._perceptual = self._compiled(self._in_format(loss, True), "perceptual")
+            perceptual = self._compiled(self._in_format(loss, True), "perceptual")
+        self._generator_losses = GeneratorLosses(config, runtime, perceptual)
 
     @property
     def result(self) -> Network:
@@ -152,43 +150,20 @@ class Learner:
     def _compute_generator(self, parts: list[TrainingPairs]) -> tuple[Losses, list[Tensor]]:
         if self.discriminator is not None:
             self.discriminator.requires_grad_(False)
+        discriminator = self._compiled_discriminator if self.discriminator is not None else None
+        average = self.ema.network if self.ema else None
         self._generator_optimizer.zero_grad()
         means: Losses = {}
         outputs = []
         for pairs in parts:
-            with self._autocast():
+            with autocast(self._config, self._runtime):
                 output = self._compiled_generator(pairs.lr)
             output = output.float()
-            losses = self._losses(output, pairs)
+            losses = self._generator_losses.compute(output, pairs, discriminator, average)
             _backward(losses, len(parts))
             _add(means, losses, len(parts))
             outputs.append(output.detach())
         return means, outputs
-
-    def _losses(self, output: Tensor, pairs: TrainingPairs) -> Losses:
-        """Each loss times its weight; the generator minimises their sum."""
-        weights = self._config.loss
-        losses = {}
-        if weights.pixel:
-            losses["pixel"] = weights.pixel * (output - pairs.target).abs().mean()
-        if self._perceptual is not None:
-            with self._autocast():
-                losses["perceptual"] = weights.perceptual * self._perceptual(output, pairs.target)
-        if self.discriminator is not None:
-            with self._autocast():
-                logits = self._compiled_discriminator(output)
-            losses["adversarial"] = weights.adversarial * adversarial_loss(logits, is_real=True)
-        if pairs.negative is not None and pairs.negative_map is not None and pairs.has_negative is not None:
-            distance = negative_loss(
-                output, pairs.negative, pairs.negative_map, pairs.has_negative, weights.negative_margin
-            )
-            losses["negative"] = -weights.negative * distance
-        if weights.artifact_map and self.ema:
-            with torch.no_grad(), self._autocast():
-                average_output = self.ema.network(pairs.lr)
-            maps = artifact_map(pairs.real, output, average_output.float(), weights.artifact_window_px)
-            losses["artifact_map"] = weights.artifact_map * artifact_map_loss(output, pairs.real, maps)
-        return losses
 
     def _compute_discriminator(self, parts: list[TrainingPairs], outputs: list[Tensor]) -> Losses:
         assert self.discriminator is not None
@@ -197,7 +172,7 @@ class Learner:
         means: Losses = {}
         for pairs, output in zip(parts, outputs, strict=True):
             if self._config.discriminator_batches == "joint":
-                with self._autocast():
+                with autocast(self._config, self._runtime):
                     real, fake = self._compiled_discriminator(torch.cat([pairs.real, output])).chunk(2)
                 losses = {"discriminator_real": adversarial_loss(real, True)}
                 losses["discriminator_fake"] = adversarial_loss(fake, False)
@@ -205,7 +180,7 @@ class Learner:
             else:  # the next forward pass changes the spectral norms, so it must come after this backward pass
                 losses = {}
                 for name, images, is_real in (("real", pairs.real, True), ("fake", output, False)):
-                    with self._autocast():
+                    with autocast(self._config, self._runtime):
                         logits = self._compiled_discriminator(images)
                     one = {f"discriminator_{name}": adversarial_loss(logits, is_real)}
                     _backward(one, len(parts))
@@ -225,10 +200,6 @@ class Learner:
 
     def _compiled(self, network: nn.Module, name: Compiled) -> nn.Module:
         return cast(nn.Module, torch.compile(network)) if name in self._config.compile else network
-
-    def _autocast(self) -> AbstractContextManager[Any]:
-        is_wanted = self._config.precision == "bf16"
-        return torch.autocast(self._runtime.device.type, torch.bfloat16, enabled=is_wanted)
 
 
 def _copy(source: StateDict, target: StateDict) -> None:

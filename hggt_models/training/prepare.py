@@ -19,7 +19,8 @@ from hggt_data.io.text import plural
 from hggt_data.licence import HGGT_LICENSE_NAME, UNKNOWN_LICENSE
 from hggt_data.ranges import CountOrNone, require_ranges
 from hggt_models.config.reader import ConfigError
-from hggt_models.config.train import MEMORY_KEYS, TrainConfig, differences
+from hggt_models.config.recorded import completed, differences
+from hggt_models.config.train import ROUNDING_KEYS, TrainConfig
 from hggt_models.data.training_data import TrainingData
 from hggt_models.networks.checkpoint import Checkpoint, CheckpointError
 from hggt_models.networks.weights import StateDict
@@ -153,11 +154,8 @@ def describe_beginning(run: TrainingRun, done: int) -> str:
 def warnings(run: TrainingRun, earlier: Mapping[str, Any]) -> Iterator[str]:
     """In what a run differs from one that always had its data and settings; `earlier` are those it had before."""
     data, settings = run.data, run.config.to_json()
-    changes = [
-        f"{key} {earlier[key]} to {settings[key]}"
-        for key in MEMORY_KEYS
-        if earlier.get(key, settings[key]) != settings[key]
-    ]
+    earlier = completed(earlier) if earlier else settings
+    changes = [f"{key} {earlier[key]} to {settings[key]}" for key in ROUNDING_KEYS if earlier.get(key) != settings[key]]
     if changes:
         yield (
             f"warning: the run changes from {' and '.join(changes)}, so this is the same experiment but not the same "
@@ -178,7 +176,7 @@ def describe_start(run: TrainingRun, runtime: Runtime, done: int) -> dict[str, A
         "missing": run.data.num_missing,
         "devices": runtime.world,
         "device": _device_name(runtime.device),
-        **{key: run.config.to_json()[key] for key in MEMORY_KEYS},
+        **{key: run.config.to_json()[key] for key in ROUNDING_KEYS},
         "versions": {name: version(name) for name in ("hggt", "torch", "torchvision", "numpy")},
         "python": sys.version.split()[0],
         "git_revision": _git_revision(),

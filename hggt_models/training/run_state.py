@@ -29,6 +29,7 @@ from hggt_models.training.prepare import (
     warnings,
 )
 from hggt_models.training.run_folder import RunFolder, State
+from hggt_models.training.switches import operation_without_deterministic_version
 
 _INHERITED = ("started_from", "data_license")  # keys of the weights' metadata
 
@@ -78,15 +79,20 @@ class RunState:
         """Compute one sample forward and backward before the first iteration; all processes call this together.
 
         ConfigError if the settings cannot work. Compiled networks are left to the first iteration, because they would
-        be compiled for a single sample.
+        be compiled for a single sample; except with `deterministic`, which not every operation can be.
         """
-        if self._config.compile:
+        if self._config.compile and not self._config.deterministic:
             return
         try:
             self._runtime.together(lambda: self.learner.try_out(self.loader.first()))
         except Exception as error:
             if isinstance(error, HggtError | OSError) or ran_out_of_memory(error):
                 raise
+            if operation := operation_without_deterministic_version(error):
+                raise ConfigError(
+                    f"deterministic is true, but {operation} has no deterministic version on {self._runtime.device}; "
+                    "set deterministic=false, or leave out what needs it"
+                ) from error
             raise ConfigError(
                 f"these settings cannot work: a sample of crop_px {self._config.crop_px} fails with {first_line(error)}"
             ) from error

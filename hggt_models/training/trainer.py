@@ -19,6 +19,7 @@ from hggt_models.training.progress import Progress
 from hggt_models.training.run_folder import RunFolder
 from hggt_models.training.run_log import RunLog
 from hggt_models.training.run_state import RunState
+from hggt_models.training.switches import switches_without_effect, torch_switches
 from hggt_models.training.validation import Validation
 from hggt_models.training.watchdog import Watchdog
 
@@ -73,6 +74,7 @@ def train_run(run: TrainingRun, runtime: Runtime) -> StopSignals:
         folder.locked(runtime),
         StopSignals() as signals,
         _memory_errors(runtime),
+        torch_switches(config),
         Watchdog(runtime) as watchdog,
         ExitStack() as stack,
     ):
@@ -88,7 +90,7 @@ def train_run(run: TrainingRun, runtime: Runtime) -> StopSignals:
             stack.callback(log.close)
         progress = Progress(log, config, state, runtime.device)
         state.note = progress.note
-        for note in state.notes:
+        for note in (*switches_without_effect(config, runtime.device), *state.notes):
             progress.note(note)
         if not state.done:
             state.try_out()

@@ -125,7 +125,7 @@ TRAINABLE_PARAMETERS = {
 
 # Not published, or without influence on what a run computes.
 OURS = {
-    "accumulate", "channels_last", "compile", "seed",
+    "accumulate", "channels_last", "compile", "cudnn_benchmark", "deterministic", "seed",
     "validation.every", "validation.pictures", "validation.images", "validation.metrics", "validation.shown",
     "checkpoint.every", "checkpoint.keep",
     "log.every", "log.tensorboard", "log.wandb",

@@ -9,12 +9,12 @@ from hypothesis import strategies as st
 
 from hggt_models.config.reader import ConfigError
 from hggt_models.config.recipes import load_config, recipe_names
+from hggt_models.config.recorded import differences
 from hggt_models.config.sections import LossConfig
 from hggt_models.config.train import (
     DEFAULTS,
     FREE_KEYS,
     TrainConfig,
-    differences,
     flat_settings,
     make_config,
     merged,
@@ -256,6 +256,7 @@ def test_a_value_at_the_end_of_its_range_is_accepted(changes: dict[str, Any]) ->
         ({"generator": {"scale": 2}}, "the generator's scale is 2, but degradation.scale is 4"),
         ({"generator": {"num_in_ch": 1}}, "generator.num_in_ch is 1; expected 3, because images are RGB"),
         ({"discriminator": {"num_in_ch": 1}}, "discriminator.num_in_ch is 1; expected 3"),
+        ({"deterministic": True, "cudnn_benchmark": True}, "deterministic and cudnn_benchmark are both true"),
         ({"milestones": [5, 4]}, r"milestones are \[5, 4\]; expected increasing numbers"),
         ({"pool_size": 11}, "pool_size 11 is less than batch_size 12; expected 0, or at least that"),
         ({"loss": {"pixel": 0, "perceptual": 0, "adversarial": 0}}, "all losses have weight 0"),
@@ -412,10 +413,14 @@ def test_a_difference_names_the_old_and_the_new_value(changes: dict[str, Any], e
     assert differences(found(make_config({})), make_config(changes)) == expected
 
 
-def test_settings_that_only_one_has_are_named() -> None:
+def test_settings_newer_than_a_record_have_the_value_that_its_run_had() -> None:
     older = found(make_config({}))
-    del older["clip_norm"]
-    assert differences(older, make_config({})) == ["clip_norm is 0.0, was None"]
+    del older["clip_norm"], older["degradation"]["jpeg_form"], older["generator"]["num_block"]
+    assert differences(older, make_config({})) == []
+    assert differences(older, make_config({"clip_norm": 1})) == ["clip_norm is 1.0, was 0.0"]
+
+
+def test_settings_that_only_one_has_are_named() -> None:
     changes = differences(found(make_config({})), make_config({"generator": {"name": "swinir"}}))
     assert "generator.name is 'swinir', was 'rrdb_pixelshuffle'" in changes
     assert "generator.num_block is None, was 23" in changes

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from hggt_models.networks import Network, build_network
-from hggt_models.networks.swinir import shifted_window_mask
+from hggt_models.networks.swinir import head_size, shifted_window_mask
 from tests.hggt_models.networks.small import SMALL, random_images, small_network
 
 
@@ -66,6 +66,31 @@ def test_branches_are_dropped_in_training_only_and_more_often_the_deeper() -> No
     network.train()
     assert not torch.equal(network(images), network(images))
     assert torch.equal(*(_trained(network, images, seed=1) for _ in range(2)))
+
+
+def test_padded_attention_heads_change_neither_output_nor_gradients(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Heads of 30 features, as published, padded to 32, as on CUDA."""
+    network = build_network("swinir", depths=[2], num_heads=[6], embed_dim=180).eval()
+    images, padded = random_images(2, 3, 16, 16), []
+
+    def run() -> tuple[torch.Tensor, list[torch.Tensor]]:
+        network.zero_grad()
+        output = network(images)
+        output.square().mean().backward()
+        return output.detach(), [value.grad.clone() for value in network.parameters() if value.grad is not None]
+
+    def pad(size: int, device: torch.device) -> int:
+        assert head_size(size, device) == size
+        padded.append(head_size(size, torch.device("cuda")))
+        return padded[-1]
+
+    expected, gradients = run()
+    monkeypatch.setattr("hggt_models.networks.swinir.head_size", pad)
+    output, padded_gradients = run()
+    assert padded == [32, 32]
+    assert (output - expected).abs().max() < 1e-6
+    for value, other in zip(padded_gradients, gradients, strict=True):
+        torch.testing.assert_close(value, other, rtol=1e-4, atol=1e-6)
 
 
 def _trained(network: Network, images: torch.Tensor, seed: int) -> torch.Tensor:
