@@ -7,7 +7,8 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
-from hggt_models.config.train import DISCRIMINATOR, READER, TrainConfig, flat_settings
+from hggt_models.config.networks import DISCRIMINATOR
+from hggt_models.config.train import READER, TrainConfig, flat_settings
 from hggt_models.degradation.settings import PUBLISHED, DegradationSettings
 from hggt_models.networks import NETWORKS
 

@@ -7,12 +7,11 @@ documentation, for `hggt-models recipes NAME` and for editors. Nothing here touc
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field, is_dataclass, replace
-from functools import cache
 from typing import Annotated, Any, ClassVar, Literal, get_type_hints
 
-import torch
 from pydantic import ConfigDict, Field, PlainValidator, TypeAdapter
 
+from hggt_models.config.networks import DISCRIMINATOR, network_faults
 from hggt_models.config.reader import READING, ConfigError, limit_faults, read_settings
 from hggt_models.config.sections import (
     CheckpointConfig,
@@ -31,10 +30,8 @@ from hggt_models.config.sections import (
 )
 from hggt_models.degradation.settings import PUBLISHED, DegradationSettings
 from hggt_models.losses.perceptual import OFFICIAL_LAYERS
-from hggt_models.networks import build_network
 from hggt_models.networks.vgg import smallest_px
 
-DISCRIMINATOR = "unet_discriminator_sn"
 DEFAULTS = {
     "generator": {"name": "rrdb_pixelshuffle"},
     "discriminator": {"name": DISCRIMINATOR},
@@ -46,8 +43,6 @@ ROUNDING_KEYS = ("accumulate", "precision", "cudnn_benchmark", "deterministic")
 # So may these, which change how a run is executed and watched, not what it computes.
 FREE_KEYS = ("starts_from", "iterations", "checkpoint", "log", "validation.every", "validation.images",
              "validation.metrics", "validation.shown", "compile", "channels_last", *ROUNDING_KEYS)  # fmt: skip
-_MOST_PARAMETERS = 10**9
-_CHANNELS = ("num_in_ch", "num_out_ch", "in_chans", "colors")  # arguments of networks
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -157,7 +152,7 @@ class TrainConfig:
 
     def _contradictions(self) -> Iterator[str]:
         yield from self._size_contradictions()
-        yield from self._network_contradictions()
+        yield from network_faults(self.generator, self.discriminator, self.scale, self.crop_px)
         yield from self._loss_contradictions()
         for section in (self.loss, self.perceptual, self.validation):
             yield from section.contradictions()
@@ -174,7 +169,7 @@ class TrainConfig:
         for key, side in (("source_px", self.source_px), ("crop_px", self.crop_px)):
             if side % self.scale:
                 yield f"{key} {side} is not a multiple of degradation.scale {self.scale}"
-        if self.has_discriminator and self.crop_px % 8:
+        if self.has_discriminator and self.discriminator.name == DISCRIMINATOR and self.crop_px % 8:
             yield f"crop_px {self.crop_px} is not a multiple of 8, as the discriminator requires"
         if self.loss.perceptual and (blind := self.perceptual.blind_layers(self.crop_px)):
             least_px = max(map(smallest_px, blind))
@@ -182,23 +177,6 @@ class TrainConfig:
                 f"crop_px {self.crop_px} is too small for {', '.join(blind)} of perceptual.layers; expected {least_px} "
                 "or more, or a weight of 0"
             )
-
-    def _network_contradictions(self) -> Iterator[str]:
-        for key in ("generator", "discriminator"):
-            for name, value in getattr(self, key).args.items():
-                if name in _CHANNELS and value != 3:
-                    yield f"{key}.{name} is {value}; expected 3, because images are RGB"
-        if self.discriminator.name != DISCRIMINATOR:
-            yield f"discriminator is {self.discriminator.name}; expected {DISCRIMINATOR}"
-        if self.generator.name == DISCRIMINATOR:
-            yield f"generator is {DISCRIMINATOR}; expected a network that restores images"
-        for key in ("generator", "discriminator"):
-            network = getattr(self, key)
-            scale, num_parameters = _measure(network.name, tuple(network.args.items()))
-            if num_parameters > _MOST_PARAMETERS:
-                yield f"the {key} has {num_parameters:,} parameters; expected at most {_MOST_PARAMETERS:,}"
-            if key == "generator" and network.name != DISCRIMINATOR and scale != self.scale:
-                yield f"the generator's scale is {scale}, but degradation.scale is {self.scale}; expected the same"
 
     def _loss_contradictions(self) -> Iterator[str]:
         loss = self.loss
@@ -283,14 +261,6 @@ def compared_settings(
 def _format_value(value: Any) -> str:
     # TOML writes these kinds of values as JSON does, but has no pairs of surrogates, and no bare DEL.
     return json.dumps(as_json(value), ensure_ascii=False).replace("\x7f", "\\u007f")
-
-
-@cache
-def _measure(name: str, args: tuple[tuple[str, Any], ...]) -> tuple[int, int]:
-    """By how much a network enlarges, and its number of parameters, which only the built network knows."""
-    with torch.device("meta"):
-        network = build_network(name, **dict(args))
-    return network.scale, sum(parameter.numel() for parameter in network.parameters())
 
 
 def _all_keys(section: type[Any] = TrainConfig, prefix: str = "") -> list[str]:

@@ -14,7 +14,15 @@ from typing import Any
 from hggt_data.io.text import nearest
 from hggt_models.networks.discriminator import UnetDiscriminator
 from hggt_models.networks.elan import Elan
-from hggt_models.networks.external import EXTERNAL_FORMS, MOST_NUMBERS, ExternalNetwork, Traits, external_args, is_external
+from hggt_models.networks.external import (
+    EXTERNAL_FORMS,
+    MOST_NUMBERS,
+    ExternalDiscriminator,
+    ExternalNetwork,
+    Traits,
+    external_args,
+    is_external,
+)
 from hggt_models.networks.network import Network, NetworkArgs, NetworkError
 from hggt_models.networks.rcan import RcanNoUpsample
 from hggt_models.networks.rrdb import Rrdb, RrdbPixelShuffle
@@ -27,6 +35,7 @@ __all__ = [
     "NetworkArgs",
     "NetworkError",
     "VggFeatures",
+    "build_discriminator",
     "build_network",
     "checked_args",
     "is_network_name",
@@ -71,6 +80,11 @@ def rebuild_network(
         return ExternalNetwork(name, args, traits, most_numbers)
     checked = network_args(name, args)
     return NETWORKS[name](checked)
+
+
+def build_discriminator(name: str, args: Mapping[str, Any], side: int) -> Network:
+    """A discriminator of images (N, 3, side, side): our own, or a class of another project."""
+    return ExternalDiscriminator(name, args, side) if is_external(name) else build_network(name, **args)
 
 
 def is_network_name(name: object) -> bool:

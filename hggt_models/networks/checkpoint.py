@@ -31,7 +31,7 @@ from hggt_models.networks import (
     rebuild_network,
 )
 from hggt_models.networks.community import CommunityNetwork, plausible_numbers, trainable_network
-from hggt_models.networks.external import ExternalNetwork, Traits, is_external, runs_own_code
+from hggt_models.networks.external import ExternalNetwork, Traits, as_tuples, is_external, runs_own_code
 from hggt_models.networks.weights import (
     NOT_FINITE,
     WEIGHTS_ENDINGS,
@@ -88,6 +88,14 @@ class Checkpoint:
     metadata: Mapping[str, str]
     names_itself: bool = False
     traits: Traits | None = None
+
+    @property
+    def scale(self) -> int:
+        """Output side divided by input side."""
+        if self.traits is not None:
+            return self.traits.scale
+        with torch.device("cpu" if is_external(self.network_name) else "meta"):
+            return self._rebuild().scale
 
     def build(self, device: str = "cpu", trust: str | None = None) -> Network:
         """Build the network with these weights, in eval mode.
@@ -330,7 +338,7 @@ def _identify(path: Path, state: StateDict, header: Mapping[str, Any]) -> tuple[
         config: dict[str, Any] = dict(header["network"])
         name = str(config.pop("name"))
         if runs_own_code(name):
-            return name, config, state
+            return name, {arg: as_tuples(value) for arg, value in config.items()}, state
         args = _checked_args(path, name, config)
         if not is_external(name):
             _require_sizes(path, name, args, state)

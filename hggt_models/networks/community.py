@@ -53,20 +53,17 @@ def trainable_network(state: StateDict) -> ExternalNetwork:
     NetworkError as for `CommunityNetwork`, or if spandrel does more with the network than running its class.
     """
     descriptor = _describe(state)
-    architecture, module = descriptor.architecture.name, descriptor.model
+    architecture: str = descriptor.architecture.name
+    module = descriptor.model
     name = f"{SPANDREL}:{type(module).__name__}"
     if spandrel_classes().get(type(module).__name__) is not type(module):
-        raise NetworkError(
-            f"{architecture} cannot be trained, because it is not among spandrel's architectures"
-        )
+        raise NetworkError(f"{architecture} cannot be trained, because it is not among spandrel's architectures")
     found = external_args(name, {})
-    args = {arg: value for arg, value in module.hyperparameters.items() if arg in found or _is_given(value)}
+    args = {arg: value for arg, value in vars(module)["hyperparameters"].items() if arg in found or _is_given(value)}
     network = ExternalNetwork(name, args)
     network.load_state_dict(module.state_dict())
     if not _gives_same(network, CommunityNetwork(state)):
-        raise NetworkError(
-            f"{architecture} cannot be trained, because spandrel does more with it than run it"
-        )
+        raise NetworkError(f"{architecture} cannot be trained, because spandrel does more with it than run it")
     return network
 
 

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from hggt_data.io.text import nearest
 from hggt_models.networks.allowance import Allowance
-from hggt_models.networks.measure import TrialError, measure_reach, measure_window, try_generator
+from hggt_models.networks.measure import TrialError, measure_reach, measure_window, try_discriminator, try_generator
 from hggt_models.networks.network import Network, NetworkArgs, NetworkError
 from hggt_models.networks.weights import first_line
 from hggt_models.reflection import reflected
@@ -66,36 +66,76 @@ class Traits:
             raise NetworkError(f"{self} are not possible sizes; expected whole numbers from 1 to {_LARGEST_SIZE:,}")
 
 
-class ExternalNetwork(Network):
-    """A class of another project, which maps images (N, 3, H, W) to (N, 3, scale * H, scale * W).
-
-    It pads images to sides that the class takes. NetworkError if the class cannot be built, fails on a small image,
-    returns something else, or gives no parameter a gradient. `traits` are given if they are known; `most_numbers` limits
-    what the class may allocate.
+class ExternalClass(Network):
+    """An instance of a class of another project.
 
     Attributes:
-        module: The instance of the class; its state dict is that of the network.
+        module: The instance; its state dict is that of the network.
         frozen: Parameters that get no gradient and were therefore frozen.
     """
 
-    def __init__(
-        self, name: str, args: Mapping[str, Any], traits: Traits | None = None, most_numbers: int = MOST_NUMBERS
-    ) -> None:
+    def __init__(self, name: str, args: Mapping[str, Any], most_numbers: int = MOST_NUMBERS) -> None:
         super().__init__(NetworkArgs())
         self.name = name
         self._arguments = external_args(name, args)
         self.module = build_module(name, self._arguments, most_numbers)
         self.frozen: list[str] = []
-        if traits is None:
-            traits = self._try_out()
-        self.traits = traits
-        self.scale = traits.scale
-        self.train()
 
     @property
     def config(self) -> dict[str, Any]:
         """See `Network`."""
         return {"name": self.name, **self._arguments}
+
+    def state_dict(self, *args: Any, **kwargs: Any) -> Any:
+        """That of the class."""
+        return self.module.state_dict(*args, **kwargs)
+
+    def load_state_dict(self, *args: Any, **kwargs: Any) -> Any:
+        """As the class loads it."""
+        return self.module.load_state_dict(*args, **kwargs)
+
+    def _freeze_all_but(self, learning: set[str]) -> None:
+        for key, weights in self.module.named_parameters():
+            if weights.requires_grad and key not in learning:
+                weights.requires_grad_(False)
+                self.frozen.append(key)
+
+
+class ExternalDiscriminator(ExternalClass):
+    """A discriminator of another project: images (N, 3, side, side) to logits of any shape, above 0 for real.
+
+    NetworkError if the class cannot be built, fails on such images, or gives no parameter a gradient.
+    """
+
+    def __init__(self, name: str, args: Mapping[str, Any], side: int) -> None:
+        super().__init__(name, args)
+        try:
+            self._freeze_all_but(try_discriminator(self.module, side))
+        except TrialError as error:
+            raise NetworkError(f"{name} {error}") from error
+        self.scale = self.window = 1
+        self.receptive_field_px = None
+
+    def forward(self, images: Tensor) -> Tensor:
+        """See the class."""
+        logits: Tensor = self.module(images)
+        return logits
+
+
+class ExternalNetwork(ExternalClass):
+    """A class of another project, which maps images (N, 3, H, W) to (N, 3, scale * H, scale * W).
+
+    It pads images to sides that the class takes. NetworkError if the class cannot be built, fails on a small image,
+    returns something else, or gives no parameter a gradient. `traits` are given if they are known; `most_numbers`
+    limits what the class may allocate.
+    """
+
+    def __init__(
+        self, name: str, args: Mapping[str, Any], traits: Traits | None = None, most_numbers: int = MOST_NUMBERS
+    ) -> None:
+        super().__init__(name, args, most_numbers)
+        self.traits = traits or self._try_out()
+        self.scale = self.traits.scale
 
     @property
     def window(self) -> int:  # type: ignore[override]
@@ -138,14 +178,6 @@ class ExternalNetwork(Network):
             self(torch.zeros(1, 3, side, side, device=weights.device))
         self.train(was_training)
 
-    def state_dict(self, *args: Any, **kwargs: Any) -> Any:
-        """That of the class."""
-        return self.module.state_dict(*args, **kwargs)
-
-    def load_state_dict(self, *args: Any, **kwargs: Any) -> Any:
-        """As the class loads it."""
-        return self.module.load_state_dict(*args, **kwargs)
-
     def _evaluate(self, images: Tensor) -> Tensor:
         """Run the class in eval mode, in which some replace weights or images.
 
@@ -169,10 +201,7 @@ class ExternalNetwork(Network):
             scale, multiple_of, learning = try_generator(self.module, *asked)
         except TrialError as error:
             raise NetworkError(f"{self.name} {error}") from error
-        for key, weights in self.module.named_parameters():
-            if weights.requires_grad and key not in learning:
-                weights.requires_grad_(False)
-                self.frozen.append(key)
+        self._freeze_all_but(learning)
         return Traits(scale=scale, multiple_of=multiple_of, minimum=max(1, asked[1]))
 
     def _windows(self) -> Iterator[int]:
@@ -226,7 +255,7 @@ def external_args(name: str, args: Mapping[str, Any]) -> dict[str, Any]:
     completed = {
         **{arg: value for arg, value in known.items() if _is_plain(value)},
         **{arg: 3 for arg in CHANNELS if arg in known},
-        **{arg: _as_tuple(value) for arg, value in args.items()},
+        **{arg: as_tuples(value) for arg, value in args.items()},
     }
     missing = [arg for arg, value in known.items() if value is inspect.Parameter.empty and arg not in completed]
     faults += [f"{name} needs the argument {arg}" for arg in missing]
@@ -313,8 +342,9 @@ def _is_module(value: object) -> bool:
     return inspect.isclass(value) and issubclass(value, nn.Module)
 
 
-def _as_tuple(value: Any) -> Any:
-    return tuple(map(_as_tuple, value)) if isinstance(value, list | tuple) else value
+def as_tuples(value: Any) -> Any:
+    """An argument with tuples for lists, as arguments are kept and compared."""
+    return tuple(map(as_tuples, value)) if isinstance(value, list | tuple) else value
 
 
 def _is_plain(value: object) -> bool:

@@ -79,7 +79,7 @@ def measure_window(network: nn.Module, least: int, reach: int) -> int:
     """
     moving = copy.deepcopy(network).eval().double()
     generator = torch.Generator().manual_seed(0)
-    for window in (least * 2**power for power in range(7)):
+    for window in (least << power for power in range(7)):
         reach_px = reach + window  # which depends on the place in a window
         length = -(-(2 * reach_px + window + _STRIP_PX) // window) * window
         breadth = -(-_STRIP_PX // window) * window
@@ -92,7 +92,7 @@ def measure_window(network: nn.Module, least: int, reach: int) -> int:
         scale = int(whole.shape[2]) // length
         inner = slice(scale * reach_px, scale * (length - window - reach_px))
         difference = (whole[:, :, scale * window :] - moved)[:, :, inner].abs().max()
-        if difference <= _EQUAL * whole.abs().max():
+        if difference.item() <= _EQUAL * whole.abs().max().item():
             return window
     return least
 
@@ -106,7 +106,7 @@ def _reach(network: nn.Module, axis: int, window: int) -> int | None:
         images.narrow(axis, start, window).fill_(torch.nan)
         with torch.no_grad(), torch.autocast(images.device.type, enabled=False):
             output = network(images)
-        scale = output.shape[axis] // length
+        scale = int(output.shape[axis]) // length
         [touched] = output.isnan().any(dim=(0, 1, 5 - axis)).nonzero(as_tuple=True)
         if not len(touched):
             return 0
@@ -121,7 +121,7 @@ def _scale(module: nn.Module, side: int, device: str) -> int:
     images = torch.rand(1, 3, side, side, generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
         output = _run(copy.deepcopy(module).eval().to(device), images.to(device))
-    scale = output.shape[-1] // side if output.ndim == 4 else 0
+    scale = int(output.shape[-1]) // side if output.ndim == 4 else 0
     _require_shape(output, images, scale)
     return scale
 

@@ -3,6 +3,7 @@
 import copy
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 from typing import Any, TypeVar, cast
 
 import torch
@@ -13,7 +14,9 @@ from hggt_models.config.train import TrainConfig
 from hggt_models.data.make_pairs import TrainingPairs
 from hggt_models.losses.adversarial import adversarial_loss
 from hggt_models.losses.perceptual import PerceptualLoss
-from hggt_models.networks import Network, build_network
+from hggt_models.networks import Network, build_discriminator, build_network
+from hggt_models.networks.checkpoint import load_weights
+from hggt_models.networks.external import ExternalClass
 from hggt_models.networks.weights import StateDict, load_state
 from hggt_models.runtime import Runtime
 from hggt_models.training.ema import Ema
@@ -29,14 +32,21 @@ class Learner:
     """The generator, its moving average, the discriminator if there is one, and their losses and optimizers.
 
     All processes of a run build theirs from the same seed, and stay equal because gradients are averaged over all. The
-    generator starts from the weights in `initial`, or from random ones.
+    generator starts from the weights in `initial`, or from random ones; the discriminator, from those in the file
+    `initial_discriminator`.
     """
 
-    def __init__(self, config: TrainConfig, runtime: Runtime, initial: StateDict | None = None) -> None:
+    def __init__(
+        self,
+        config: TrainConfig,
+        runtime: Runtime,
+        initial: StateDict | None = None,
+        initial_discriminator: Path | None = None,
+    ) -> None:
         torch.manual_seed(config.seed)
         self._config = config
         self._runtime = runtime
-        self.generator = self._build(config.generator.name, config.generator.args)
+        self.generator = self._placed(build_network(config.generator.name, **config.generator.args))
         if initial is not None:
             load_state(self.generator, initial, "the network to start from")
         self.ema = Ema(self.generator, config.ema_decay) if config.ema_decay else None
@@ -44,7 +54,11 @@ class Learner:
         self._generator_optimizer = make_optimizer(self.generator, config)
         self.discriminator: Network | None = None
         if config.has_discriminator:
-            self.discriminator = self._build(config.discriminator.name, config.discriminator.args)
+            built = build_discriminator(config.discriminator.name, config.discriminator.args, config.crop_px)
+            if initial_discriminator is not None:
+                load_weights(initial_discriminator, built)
+            self.discriminator = self._placed(built)
+            self._judging = [weights for weights in self.discriminator.parameters() if weights.requires_grad]
             self._compiled_discriminator = self._compiled(self.discriminator, "discriminator")
             self._discriminator_optimizer = make_optimizer(self.discriminator, config)
         for optimizer in self._optimizers:
@@ -57,6 +71,15 @@ class Learner:
             loss = PerceptualLoss(layers, config.perceptual.source).to(runtime.device)
             perceptual = self._compiled(self._in_format(loss, True), "perceptual")
         self._generator_losses = GeneratorLosses(config, runtime, perceptual)
+
+    @property
+    def frozen(self) -> dict[str, list[str]]:
+        """Parameters of the networks of other projects that get no gradient, and were therefore frozen."""
+        return {
+            key: network.frozen
+            for key, network in (("generator", self.generator), ("discriminator", self.discriminator))
+            if isinstance(network, ExternalClass) and network.frozen
+        }
 
     @property
     def result(self) -> Network:
@@ -72,7 +95,7 @@ class Learner:
         """
         losses = self._compute([next_pairs() for _ in range(self._config.accumulate)])
         for network in self._networks:
-            self._runtime.average([weights.grad for weights in network.parameters() if weights.grad is not None])
+            self._runtime.average(_gradients(network))
             if self._config.clip_norm:
                 nn.utils.clip_grad_norm_(network.parameters(), self._config.clip_norm)
         self._update(rate)
@@ -149,7 +172,7 @@ class Learner:
 
     def _compute_generator(self, parts: list[TrainingPairs]) -> tuple[Losses, list[Tensor]]:
         if self.discriminator is not None:
-            self.discriminator.requires_grad_(False)
+            _set_requires_grad(self._judging, False)
         discriminator = self._compiled_discriminator if self.discriminator is not None else None
         average = self.ema.network if self.ema else None
         self._generator_optimizer.zero_grad()
@@ -167,7 +190,7 @@ class Learner:
 
     def _compute_discriminator(self, parts: list[TrainingPairs], outputs: list[Tensor]) -> Losses:
         assert self.discriminator is not None
-        self.discriminator.requires_grad_(True)
+        _set_requires_grad(self._judging, True)
         self._discriminator_optimizer.zero_grad()
         means: Losses = {}
         for pairs, output in zip(parts, outputs, strict=True):
@@ -188,8 +211,8 @@ class Learner:
             _add(means, losses, len(parts))
         return means
 
-    def _build(self, name: str, args: Mapping[str, Any]) -> Network:
-        network = build_network(name, **args).to(self._runtime.device)
+    def _placed(self, network: Network) -> Network:
+        network = network.to(self._runtime.device)
         return self._in_format(join_batch_norm(network, self._runtime), network.channels_last)
 
     def _in_format(self, network: Module, prefers_channels_last: bool) -> Module:
@@ -200,6 +223,22 @@ class Learner:
 
     def _compiled(self, network: nn.Module, name: Compiled) -> nn.Module:
         return cast(nn.Module, torch.compile(network)) if name in self._config.compile else network
+
+
+def _set_requires_grad(parameters: list[nn.Parameter], flag: bool) -> None:
+    for weights in parameters:
+        weights.requires_grad_(flag)
+
+
+def _gradients(network: nn.Module) -> list[Tensor]:
+    """All gradients; 0 for parameters that this step did not use, because another process may have used them."""
+    gradients = []
+    for weights in network.parameters():
+        if weights.requires_grad:
+            if weights.grad is None:
+                weights.grad = torch.zeros_like(weights)
+            gradients.append(weights.grad)
+    return gradients
 
 
 def _copy(source: StateDict, target: StateDict) -> None:

@@ -9,8 +9,9 @@ from hggt_eval.metrics.device import own_device
 from hggt_models.config.recipes import load_config
 from hggt_models.data.training_data import open_training_data
 from hggt_models.inference.folders import require_output_outside
-from hggt_models.networks.checkpoint import load_checkpoint
+from hggt_models.networks.checkpoint import load_initial_checkpoint
 from hggt_models.runtime import open_runtime
+from hggt_models.training.initial_network import adopted_settings
 from hggt_models.training.prepare import TrainingRun
 from hggt_models.training.run_folder import RunFolder
 from hggt_models.training.trainer import train_run
@@ -25,6 +26,7 @@ def train(
     *,
     revision: str | None = None,
     init: str | Path | None = None,
+    init_discriminator: str | Path | None = None,
     assignments: Sequence[str] = (),
     workers: CountOrNone | None = None,
     device: str = "auto",
@@ -36,7 +38,9 @@ def train(
         data: Tree, built dataset, or ORG/NAME on the Hub; for enhance-*, *-psnr and ldl-* a folder of pictures.
         output: New or empty folder, or the output of an interrupted run with the same options.
         revision: Tag, branch or commit of `data` on the Hub.  [default: main]
-        init: Network to start from: a checkpoint, a training run's folder, or ORG/NAME on the Hub.
+        init: Network to start from: a checkpoint, a training run's folder, or ORG/NAME on the Hub. A network of another
+            project is trained instead of the recipe's, at its own scale.
+        init_discriminator: File of weights that the discriminator starts from.
         assignments: Settings to change, `KEY=VALUE`.
         workers: Worker processes that read pictures, for each device.  [default: its share of the cores, at most 4]
         device: Device for training: auto (a GPU if available), cpu, cuda:1.
@@ -71,15 +75,19 @@ def train(
     output, data = Path(output), str(data)
     if Path(data).is_dir():
         require_output_outside(output, Path(data), "data")
-    config = load_config(recipe, assignments)
-    initial = load_checkpoint(init) if init else None
+    initial = load_initial_checkpoint(init) if init else None
+    folder = RunFolder(output)
+    adopted = adopted_settings(initial, recipe, assignments) if initial else folder.adopted_settings()
+    config = load_config(recipe, [*adopted, *assignments])
     with open_runtime(own_device(device)) as runtime:
         run = TrainingRun(
             recipe=Path(recipe).stem,
             config=config,
-            data=open_training_data(data, config, revision, RunFolder(output).read_resume_state()),
+            data=open_training_data(data, config, revision, folder.read_resume_state()),
             output=output,
             init=initial,
+            adopted=adopted,
+            init_discriminator=Path(init_discriminator) if init_discriminator else None,
             workers=min(_MAX_WORKERS, cores_per_process()) if workers is None else workers,
         )
         return train_run(run, runtime).exit_code
