@@ -9,7 +9,7 @@ import torch
 
 from hggt_models.config.sections import NetworkConfig
 from hggt_models.networks import NetworkError, build_discriminator, build_network
-from hggt_models.networks.external import CHANNELS, SPANDREL, is_external, scale_argument
+from hggt_models.networks.external_classes import CHANNELS, SPANDREL, is_external, scale_argument
 
 DISCRIMINATOR = "unet_discriminator_sn"
 _MOST_PARAMETERS = 10**9

@@ -1,6 +1,7 @@
 """What each setting means: as a JSON schema of recipes, by which editors complete and check them, and as text."""
 
 import re
+from collections.abc import Mapping
 from inspect import cleandoc
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,17 @@ from hggt_models.networks import NETWORKS
 
 Schema = dict[str, Any]
 
+_EXTERNAL: Schema = {
+    "properties": {
+        "name": {
+            "description": "Class of another project: spandrel:NAME or package.module:Class.",
+            "pattern": r"^[\w.]+:\w+$",
+            "type": "string",
+        }
+    },
+    "required": ["name"],
+    "type": "object",
+}
 SCHEMA = Path(__file__).with_name("recipe.schema.json")
 _ENTRY = re.compile(r"^    (?P<names>\w+(?:, \w+)*): (?P<text>.*(?:\n {8}.*)*)", re.MULTILINE)
 
@@ -23,8 +35,8 @@ def recipe_schema() -> Schema:
     schema = READER.json_schema()
     sections = schema["$defs"]
     networks = {name: _network_schema(name) for name in NETWORKS if name != DISCRIMINATOR}
-    schema["properties"]["generator"] |= {"anyOf": list(networks.values())}
-    schema["properties"]["discriminator"] |= _network_schema(DISCRIMINATOR)
+    schema["properties"]["generator"] |= {"anyOf": [*networks.values(), _EXTERNAL]}
+    schema["properties"]["discriminator"] |= {"anyOf": [_network_schema(DISCRIMINATOR), _EXTERNAL]}
     degradation = sections["DegradationSettings"]
     _add_sentences(degradation, DegradationSettings)
     degradation["properties"]["published"] = {
@@ -51,20 +63,21 @@ def recipe_schema() -> Schema:
 def explain_settings(config: TrainConfig) -> list[str]:
     """Every setting with the sentence that explains it, as the lines of a TOML recipe that gives this config."""
     schema = recipe_schema()
+    networks = {"generator": config.generator.name, "discriminator": config.discriminator.name}
     return [
-        f"{f'{key}={value}':<42}  # {_sentence(schema, key, config.generator.name)}"
-        for key, value in flat_settings(config).items()
+        f"{f'{key}={value}':<42}  # {_sentence(schema, key, networks)}" for key, value in flat_settings(config).items()
     ]
 
 
-def _sentence(schema: Schema, key: str, generator: str) -> str:
+def _sentence(schema: Schema, key: str, networks: Mapping[str, str]) -> str:
     """The description of a key, or of the nearest table around it that has one."""
-    setting, sentence = schema, ""
+    setting, sentence, section = schema, "", key.partition(".")[0]
     for name in key.split("."):
         if "$ref" in setting:
             setting = schema["$defs"][setting["$ref"].rpartition("/")[2]]
-        if "anyOf" in setting:
-            setting = next(one for one in setting["anyOf"] if one["properties"]["name"]["const"] == generator)
+        if section in networks and "anyOf" in setting:
+            own = (one for one in setting["anyOf"] if one["properties"]["name"].get("const") == networks[section])
+            setting = next(own, _EXTERNAL)
         setting = setting.get("properties", {}).get(name, {})
         sentence = setting.get("description", sentence)
     return sentence

@@ -15,7 +15,7 @@ from hggt_eval.metrics import METRICS
 from hggt_models.config.reader import ConfigError
 from hggt_models.losses.perceptual import OFFICIAL_LAYERS
 from hggt_models.networks import NETWORKS, checked_args, is_network_name
-from hggt_models.networks.external import EXTERNAL_FORMS
+from hggt_models.networks.external_classes import EXTERNAL_FORMS
 from hggt_models.networks.vgg import LAYERS, smallest_px
 
 Compiled = Literal["generator", "discriminator", "perceptual"]

@@ -42,10 +42,10 @@ from hggt_models.inference.tiling import (
 from hggt_models.memory import DeviceMemoryError
 from hggt_models.networks.checkpoint import (
     CheckpointError,
-    UnknownNetworkError,
     load_checkpoint,
     load_community_network,
 )
+from hggt_models.networks.identify import UnknownNetworkError
 
 Dtype = Literal["fp32", "bf16"]
 

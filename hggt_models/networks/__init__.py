@@ -14,15 +14,8 @@ from typing import Any
 from hggt_data.io.text import nearest
 from hggt_models.networks.discriminator import UnetDiscriminator
 from hggt_models.networks.elan import Elan
-from hggt_models.networks.external import (
-    EXTERNAL_FORMS,
-    MOST_NUMBERS,
-    ExternalDiscriminator,
-    ExternalNetwork,
-    Traits,
-    external_args,
-    is_external,
-)
+from hggt_models.networks.external import ExternalDiscriminator, ExternalNetwork, Traits
+from hggt_models.networks.external_classes import EXTERNAL_FORMS, MOST_NUMBERS, external_args, is_external
 from hggt_models.networks.network import Network, NetworkArgs, NetworkError
 from hggt_models.networks.rcan import RcanNoUpsample
 from hggt_models.networks.rrdb import Rrdb, RrdbPixelShuffle

@@ -4,10 +4,9 @@ An official `.pth` does not name its network: name and sizes are inferred from t
 safetensors files carry them as JSON. The full state of a training run is kept elsewhere (`training/run_folder.py`).
 """
 
-import json
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -18,26 +17,23 @@ from torch import Tensor
 from hggt_data.errors import HubError, WeightsError
 from hggt_data.hub.repository import Repository, is_hub_id
 from hggt_data.io.files import atomic_file, sha256_of_file
-from hggt_data.io.parsing import parse_json
-from hggt_data.io.text import format_examples, plural
 from hggt_data.ranges import require_kind
 from hggt_models.networks import (
-    NETWORKS,
     Network,
     NetworkError,
     build_network,
-    checked_args,
     is_network_name,
     rebuild_network,
 )
 from hggt_models.networks.community import CommunityNetwork, plausible_numbers, trainable_network
-from hggt_models.networks.external import ExternalNetwork, Traits, as_tuples, is_external, runs_own_code
+from hggt_models.networks.external import ExternalNetwork, Traits
+from hggt_models.networks.external_classes import is_external, runs_own_code
+from hggt_models.networks.identify import UnknownNetworkError, format_header, identify, parse_header, read_traits
 from hggt_models.networks.weights import (
     NOT_FINITE,
     WEIGHTS_ENDINGS,
     CheckpointError,
     StateDict,
-    describe_faults,
     find_faults,
     load_state,
     read_pth,
@@ -50,16 +46,9 @@ __all__ = ["Checkpoint", "CheckpointError", "load_checkpoint", "load_community_n
 
 Known = TypeVar("Known")
 
-# All metadata goes under one key: the order of several would differ from run to run, and with it the bytes.
-_HEADER_KEY = "hggt"
-
 # Files of a published network, and the folder where a training run keeps its weights by iteration.
 WEIGHTS_FILE, CONFIG_FILE = "model.safetensors", "config.json"
 RUN_WEIGHTS = "weights"
-
-
-class UnknownNetworkError(CheckpointError):
-    """The weights fit none of our networks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,9 +129,9 @@ def load_checkpoint(source: str | Path, revision: str | None = None) -> Checkpoi
     """
     path = _find(source, revision)
     found, source_key, header = _read(path)
-    name, args, state = _identify(path, found, header)
+    name, args, state = identify(path, found, header)
     metadata = {key: str(text) for key, text in header.items() if key not in ("network", "traits")}
-    traits = _read_traits(path, header) if is_external(name) else None
+    traits = read_traits(path, header) if is_external(name) else None
     return Checkpoint(path, name, args, state, source_key, sha256_of_file(path), metadata, "network" in header, traits)
 
 
@@ -213,7 +202,7 @@ def load_community_network(source: str | Path, device: str = "cpu") -> Network:
     path = Path(source)
     state, _, header = _read(path)
     try:
-        name, *_ = _identify(path, state, header)
+        name, *_ = identify(path, state, header)
     except UnknownNetworkError:
         pass
     else:
@@ -276,10 +265,8 @@ def _write(
         .contiguous()
         for key, tensor in state.items()
     }
-    known = {"network": dict(config), **({"traits": asdict(traits)} if traits else {}), **metadata}
-    header = json.dumps(known, ensure_ascii=False)
     with atomic_file(path) as file:
-        file.write(safetensors.torch.save(tensors, {_HEADER_KEY: header}))
+        file.write(safetensors.torch.save(tensors, format_header(config, traits, metadata)))
 
 
 def _find(source: str | Path, revision: str | None) -> Path:
@@ -313,92 +300,4 @@ def _read(path: Path) -> tuple[dict[str, Tensor], str | None, dict[str, Any]]:
     if ending != ".safetensors":
         return *unwrap(read_pth(path), str(path)), {}
     content, metadata = read_safetensors(path)
-    return require_state_dict(content, str(path)), None, _parse_header(path, metadata)
-
-
-def _parse_header(path: Path, metadata: Mapping[str, str]) -> dict[str, Any]:
-    """Metadata of one of our files; empty if another program wrote it."""
-    text = metadata.get(_HEADER_KEY, "{}")
-    try:
-        header = parse_json(text)
-    except ValueError:
-        header = None
-    network = header.get("network", {"name": ""}) if isinstance(header, dict) else None
-    if not isinstance(network, dict) or "name" not in network:
-        raise CheckpointError(f"{path}: metadata is {text!r:.60}; expected JSON with the network's name and arguments")
-    return dict(header)
-
-
-def _identify(path: Path, state: StateDict, header: Mapping[str, Any]) -> tuple[str, dict[str, Any], StateDict]:
-    """Name and arguments of the network, from the metadata or else from keys and shapes, and its weights.
-
-    UnknownNetworkError if they are not those of one of our networks; it says what is wrong if they nearly are.
-    """
-    if "network" in header:
-        config: dict[str, Any] = dict(header["network"])
-        name = str(config.pop("name"))
-        if runs_own_code(name):
-            return name, {arg: as_tuples(value) for arg, value in config.items()}, state
-        args = _checked_args(path, name, config)
-        if not is_external(name):
-            _require_sizes(path, name, args, state)
-        return name, args, state
-    faults = []
-    for variant in variants(state):
-        for name in NETWORKS:
-            try:
-                found = _recognise(path, name, variant)
-                if found is None:
-                    continue
-                args = _checked_args(path, name, found)
-                with torch.device("meta"):
-                    expected = build_network(name, **args).state_dict()
-                if not (differences := find_faults(expected, variant)).keys() - {NOT_FINITE}:
-                    return name, args, variant
-                faults.append(f"{path} {describe_faults(expected, differences)}")
-            except CheckpointError as error:
-                faults.append(str(error))
-    if faults:
-        raise UnknownNetworkError(faults[0])
-    raise UnknownNetworkError(
-        f"{path}: none of our networks has its {plural(len(state), 'tensor')} ({format_examples(list(state), 1)}): "
-        f"{', '.join(NETWORKS)}"
-    )
-
-
-def _recognise(path: Path, name: str, state: StateDict) -> dict[str, Any] | None:
-    """The arguments of a network that keys and shapes determine; None if they belong to another network."""
-    try:
-        return NETWORKS[name].recognise({key: tensor.shape for key, tensor in state.items()})
-    except (LookupError, ValueError, ArithmeticError) as error:
-        raise CheckpointError(f"{path} has keys of {name}, but not all that determine its sizes") from error
-
-
-def _read_traits(path: Path, header: Mapping[str, Any]) -> Traits | None:
-    found, known = header.get("traits"), {field.name for field in fields(Traits)}
-    if found is None:
-        return None
-    try:
-        if not isinstance(found, dict) or not {"scale"} <= found.keys() <= known:
-            raise NetworkError(f"{found!r:.60} are not traits of a network; expected {', '.join(sorted(known))}")
-        return Traits(**found)
-    except NetworkError as error:
-        raise CheckpointError(f"{path}: its metadata is damaged: {error}") from error
-
-
-def _checked_args(path: Path, name: str, args: Mapping[str, Any]) -> dict[str, Any]:
-    try:
-        return checked_args(name, args)
-    except NetworkError as error:
-        raise CheckpointError(f"{path}: {error}") from error
-
-
-def _require_sizes(path: Path, name: str, args: Mapping[str, Any], state: StateDict) -> None:
-    """Refuse metadata whose numbers are not those of the tensors: building what it claims could fill the memory."""
-    found = _recognise(path, name, state)
-    if found is None:
-        raise CheckpointError(f"{path}: its metadata names a {name}, but its tensors belong to another network")
-    for arg, value in found.items():
-        counts = tuple(value) if isinstance(value, list | tuple) else value
-        if not isinstance(value, float) and args[arg] != counts:
-            raise CheckpointError(f"{path}: its metadata says {arg} {args[arg]}, but its tensors have {counts}")
+    return require_state_dict(content, str(path)), None, parse_header(path, metadata)

@@ -7,7 +7,8 @@ import torch
 from torch import Tensor
 
 from hggt_models.networks.allowance import Allowance
-from hggt_models.networks.external import NEEDS_SPANDREL, SPANDREL, ExternalNetwork, external_args, spandrel_classes
+from hggt_models.networks.external import ExternalNetwork
+from hggt_models.networks.external_classes import NEEDS_SPANDREL, SPANDREL, external_args, spandrel_classes
 from hggt_models.networks.network import Network, NetworkArgs, NetworkError
 from hggt_models.networks.weights import StateDict, first_line
 

@@ -132,7 +132,7 @@ def _learning(module: nn.Module, side: int, device: str, scale: int | None) -> s
     generator = torch.Generator().manual_seed(0)
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        for _ in range(2):  # a network may choose its path at random
+        for _ in range(2):  # the second time for networks that choose their path at random
             images = torch.rand(2, 3, side, side, generator=generator).to(device)
             output = _run(copied, images)
             if scale is not None:
@@ -141,6 +141,8 @@ def _learning(module: nn.Module, side: int, device: str, scale: int | None) -> s
                 raise TrialError(f"maps {tuple(images.shape)} to {tuple(output.shape)}; expected logits (N, ...)")
             if output.requires_grad:
                 (output * torch.rand(output.shape, generator=generator).to(output)).sum().backward()  # type: ignore[no-untyped-call]
+            if all(weights.grad is not None for weights in copied.parameters() if weights.requires_grad):
+                break
     learning = {key for key, weights in copied.named_parameters() if weights.grad is not None}
     if not learning:
         raise TrialError("has no parameters that get a gradient; expected a network that can learn")

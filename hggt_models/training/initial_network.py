@@ -9,7 +9,8 @@ from hggt_models.config.recipes import load_config
 from hggt_models.networks import Network
 from hggt_models.networks.checkpoint import Checkpoint, CheckpointError
 from hggt_models.networks.community import opens_in_spandrel
-from hggt_models.networks.external import ExternalNetwork, is_external, runs_own_code
+from hggt_models.networks.external import ExternalNetwork
+from hggt_models.networks.external_classes import is_external, runs_own_code
 from hggt_models.networks.weights import StateDict
 from hggt_models.training.prepare import TrainingRun
 
