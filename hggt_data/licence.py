@@ -1,6 +1,7 @@
 """Licences of data and networks: which ids are valid, and which data must not be passed on."""
 
 import re
+from collections.abc import Sequence
 from difflib import get_close_matches
 from pathlib import Path
 
@@ -59,6 +60,23 @@ def require_license_id(license_id: str) -> str:
             "another licence, or none if you do not know it"
         )
     return license_id
+
+
+def joined_license(license_ids: Sequence[str | None]) -> str | None:
+    """The licence of what was made from several data sets; None if none of them has a known one.
+
+    Terms that forbid passing data on win, also those that are not known; otherwise several licences become
+    `other:ONE+TWO`, because all of them apply.
+    """
+    if not any(license_ids):
+        return None
+    names = [(one or UNKNOWN_LICENSE).removeprefix(_OTHER) for one in license_ids]
+    if HGGT_LICENSE_NAME in names:
+        return HGGT_LICENSE_NAME
+    if any(map(is_restricted, names)):
+        return UNKNOWN_LICENSE
+    joined = sorted({part for name in names for part in name.split("+")})
+    return license_ids[0] if len(set(license_ids)) == 1 else _OTHER + "+".join(joined)
 
 
 def card_license(license_id: str) -> tuple[str, str | None]:

@@ -102,7 +102,7 @@ class GroupScorer:
             agreement={
                 name: number for name, number in zip(group.candidates, group.agreement, strict=True) if name in scores
             },
-            is_flat=bool((picture == picture[0, 0]).all()),
+            is_flat=bool((picture[0] == picture[0, 0]).all() and (picture == picture[0]).all()),
             looks_swapped=bool(self._pictures) and _looks_swapped(picture, self._pictures[0]),
             is_cropped=any(one.shape[:2] != self.size for one in (whole, *truths)),
             sha256=sha256,

@@ -1,7 +1,8 @@
 """Multi-positive scoring: a restored image against every positive of its group, the mean, then the mean over groups.
 
 Each file is read once for all metrics. A candidate's features are computed once for all methods, a restored image's
-once for all its candidates. Memory holds one group at a time. Several processes share the groups.
+once for all its candidates. Memory holds one group at a time, or two if all metrics use a single core. Several
+processes share the groups.
 
 Source: section 5 of the HGGT paper (CVPR 2023) and the official multi-GT scripts, which fail on a group without
 positives; here such a group is left out and reported.
@@ -10,13 +11,14 @@ positives; here such a group is left out and reported.
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from itertools import chain
 from pathlib import Path
 from typing import TypeVar
 
 from tqdm import tqdm
 
 from hggt_data.errors import ImageError, MatchError, SettingsError
-from hggt_data.groups import GroupSource
+from hggt_data.groups import Group, GroupSource
 from hggt_data.io.names import find_lookalikes
 from hggt_data.io.workers import Processes, cores_per_process
 from hggt_data.loading import opened
@@ -38,6 +40,7 @@ from hggt_eval.set_describer import SetDescriber
 _ALONE = Processes()
 # The slowest process may still be scoring.
 _GATHER_TIMEOUT = timedelta(hours=6)
+_GROUPS_AT_ONCE = 2
 
 Value = TypeVar("Value")
 
@@ -119,11 +122,14 @@ def evaluate(
     faults: dict[str, list[Fault]] = {name: [] for name in results}
     with (
         ThreadPoolExecutor(cores_per_process()) as threads,
+        ThreadPoolExecutor(_GROUPS_AT_ONCE) as ahead,
         # Progress counts pictures, as nearly all time is spent describing them.
         tqdm(total=pictures, unit="picture", desc="scoring", disable=None if progress else True) as bar,
     ):
-        for group in own:
-            scorer: GroupScorer | None = None  # replaced for every group, as features may take 100 MB per picture
+
+        def score_group(group: Group) -> list[tuple[str, GroupScores | Fault]]:
+            found: list[tuple[str, GroupScores | Fault]] = []
+            scorer: GroupScorer | None = None  # of this group only, as features may take 100 MB per picture
             for files in sorted(restored, key=lambda files: files.sizes.get(group.id, (0, 0))):
                 if group.id not in files.files:
                     continue
@@ -134,13 +140,28 @@ def evaluate(
                     )
                 name, path = files.method.name, files.files[group.id]
                 try:
-                    results[name].append(scorer.score(files, journal))
+                    found.append((name, scorer.score(files, journal)))
                 except UnusableImageError as error:
                     if not allow_missing:
                         raise ImageError(f"{path}: {error}; `allow_missing` leaves out such images") from error
-                    faults[name].append(Fault("unusable", name, group.id, f"{files.method.file_name(path)}: {error}"))
-                bar.update()
-            bar.update(len(names[group.id]))
+                    fault = Fault("unusable", name, group.id, f"{files.method.file_name(path)}: {error}")
+                    found.append((name, fault))
+                with bar.get_lock():
+                    bar.update()
+            with bar.get_lock():
+                bar.update(len(names[group.id]))
+            return found
+
+        # While one group waits for its last picture, the next one is read.
+        over = ahead.map if all(metric.threadable for metric in metrics) else map
+        try:
+            for name, one in chain.from_iterable(over(score_group, own)):
+                if isinstance(one, Fault):
+                    faults[name].append(one)
+                else:
+                    results[name].append(one)
+        finally:
+            ahead.shutdown(cancel_futures=True)
     described = describer.describe(processes.share(judged), progress)
     shares = gather((results, faults, described), processes)
     order = {group.id: number for number, group in enumerate(groups)}

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from hggt_data.cli.group import HggtGroup, ResumedCommand, echo_all, echo_outcome
-from hggt_data.cli.options import EXISTING, FOLDER, TABLE, Argument, Detail, Option, Parsed
+from hggt_data.cli.options import EXISTING, FOLDER, NEW_FILE, TABLE, Argument, Detail, Option, Parsed
 from hggt_data.cli.publishing import confirm_and_push
 
 if TYPE_CHECKING:
@@ -115,7 +115,8 @@ def degrade(inputs: dict[str, Any], arguments: dict[str, Any], workers: int | No
 @main.command(
     options_of="hggt_models.training.train:train",
     details={
-        "recipe": Argument("RECIPE"),
+        "recipe": None,
+        "like": Option(metavar="RUN_FILE_OR_ID"),
         "data": _DATA,
         "init": Option(type=Parsed("hggt_models.inference.sources:require_weights", "FILE_OR_ID")),
         "init_discriminator": Option(type=click.Path(dir_okay=False, path_type=Path), metavar="FILE"),
@@ -123,17 +124,42 @@ def degrade(inputs: dict[str, Any], arguments: dict[str, Any], workers: int | No
         "workers": Option(),
     },
 )
+@click.argument("recipe", required=False, metavar="[RECIPE]")
 @_set_option
 @click.pass_context
-def train(ctx: click.Context, arguments: dict[str, Any], assignments: tuple[str, ...]) -> None:
+def train(ctx: click.Context, arguments: dict[str, Any], recipe: str | None, assignments: tuple[str, ...]) -> None:
     """Train a network, or resume an interrupted run.
 
-    RECIPE is a name that hggt-models recipes lists, or a TOML file. Ctrl-C, SIGTERM and SIGUSR1 save and stop; after
+    RECIPE is a name that hggt-models recipes lists, or a TOML file; --like takes all settings of another run instead,
+    and --set changes them. Ctrl-C, SIGTERM and SIGUSR1 save and stop; after
     the latter two the exit code is 75, which tells a batch script to queue the job again.
     """
     from hggt_models.training.train import train as run
 
-    ctx.exit(run(**arguments, assignments=assignments))
+    ctx.exit(run(recipe, **arguments, assignments=assignments))
+
+
+@main.command(
+    options_of="hggt_models.training.compare:compare_runs",
+    details={"first": Argument("FIRST"), "second": Argument("SECOND")},
+)
+@click.option("--json", "json_file", type=NEW_FILE, metavar="FILE", help="Write all differences to this JSON file.")
+@click.option("--exit-code", is_flag=True, help="Exit with 1 if the runs differ.")
+@click.pass_context
+def diff(ctx: click.Context, arguments: dict[str, Any], json_file: Path | None, exit_code: bool) -> None:
+    """Show what differs between two training runs.
+
+    FIRST and SECOND are folders of runs, weights that a run wrote, or ORG/NAME on the Hub. Compares settings, data,
+    initial weights and iterations; of two folders also versions, devices and the scores of the last validation.
+    """
+    from hggt_models.training.compare import compare_runs
+
+    difference = compare_runs(**arguments)
+    echo_all(difference.describe())
+    if json_file:
+        difference.write_json(json_file)
+    if exit_code and difference:
+        ctx.exit(1)
 
 
 @main.command()

@@ -1,8 +1,8 @@
 """Push a trained network to the Hugging Face Hub: weights, configuration, and a card that says where it is from.
 
 The card inherits the licence of the training data. A checkpoint's metadata describes its training, under the keys
-`recipe`, `config` (all settings, as JSON), `data`, `data_revision`, `data_license`, `iteration`, `started_from` and
-`note`.
+`recipe`, `settings_from`, `config` (all settings, as JSON), `data`, `data_revision`, `data_license`, `iteration`,
+`started_from` and `note`.
 """
 
 import json
@@ -189,7 +189,7 @@ def format_model_card(checkpoint: Checkpoint, repo_id: str, licence: str) -> str
         datasets=[known["data"]] if REPO_ID.fullmatch(known.get("data", "")) else None,
     )
     args = escape_markdown(", ".join(f"{name} {value}" for name, value in checkpoint.args.items()))
-    names = ("recipe", "data", "data_revision", "iteration", "started_from", "note")
+    names = ("recipe", "settings_from", "data", "data_revision", "iteration", "started_from", "note")
     stated = {name: escape_markdown(known[name]) for name in names if name in known}
     of_entry = f"`{checkpoint.source_key}` of " if checkpoint.source_key else ""
     rows = {

@@ -15,7 +15,7 @@ from hggt_data.io.images import Pixels
 from hggt_eval.metrics.comparer import bt601_luma, require_same_size
 from hggt_eval.metrics.niqe import Niqe
 from hggt_eval.metrics.psnr import Psnr
-from hggt_eval.metrics.ssim import C1, C2, Ssim, SsimFeatures, covariance
+from hggt_eval.metrics.ssim import C1, C2, VALID, Ssim, SsimFeatures, covariance
 
 _EPSILON = 1e-8
 _GREY = (0.299, 0.587, 0.114)
@@ -52,7 +52,7 @@ class SsimPyiqa(Ssim):
         # The variances contain C2 / 2 each.
         contrast = np.maximum((2 * covariance(a, b) + C2) / (a.variance + b.variance), 0)
         brightness = (2 * a.mean * b.mean + C1) / (a.mean**2 + b.mean**2 + C1)
-        return float((brightness * contrast).mean())
+        return float((brightness * contrast)[VALID].mean())
 
 
 class NiqePyiqa(Niqe):

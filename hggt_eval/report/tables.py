@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 from hggt_eval.metrics import SET_METRICS, FullReferenceMetric, Metric, SetMetric
+from hggt_eval.metrics.labels import GroupMean
 from hggt_eval.scores.comparison import Comparison
 from hggt_eval.scores.evaluation import Evaluation
-from hggt_eval.scores.label_measures import GroupMean
 from hggt_eval.scores.resampling import FEWEST_RESAMPLED
 from hggt_eval.scores.summary import Difference, Summary
 

@@ -19,10 +19,11 @@ from hggt_data.restored.methods import SCORES_FILE, Fault, FaultKind, require_di
 from hggt_data.schema import ORIGINAL, Label, group_order, require_group_id
 from hggt_eval.metrics import SET_METRICS, AnyMetric, FullReferenceMetric, NoReferenceMetric, SetMetric
 from hggt_eval.metrics.comparer import Colour
+from hggt_eval.metrics.labels import GroupMean
 from hggt_eval.metrics.protocols import Aggregation, Sizes
 from hggt_eval.scores.comparison import Comparison
 from hggt_eval.scores.evaluation import Evaluation
-from hggt_eval.scores.label_measures import GroupMean, LabelMeasures
+from hggt_eval.scores.label_measures import LabelMeasures
 from hggt_eval.scores.scores import GroupScores, MethodScores, Scores, best_of_ground_truths
 from hggt_eval.scores.sets_file import SetsContent, distance_content, parse_sets, require_sets, sets_content
 

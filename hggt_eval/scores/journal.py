@@ -8,6 +8,7 @@ skipped. Several processes write a file each and read all of them.
 
 import json
 import shutil
+import threading
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -43,6 +44,7 @@ class Journal:
         self._own = folder / self._pattern.replace("*", str(rank))
         self._known = _read_finished(folder, self._run) | _read(sorted(folder.glob(self._pattern)), self._run)
         self._file: IO[str] | None = None
+        self._adding = threading.Lock()
         self.num_found = len(self._known)
 
     @property
@@ -63,11 +65,12 @@ class Journal:
         """Keep an image's scores; when this returns, the system has them and a kill cannot lose them."""
         line = json.dumps({"run": self._run, "method": method, "group": group_content(scores)})
         try:
-            if self._file is None:
-                self._file = open(self._own, "a", encoding="utf-8")  # noqa: SIM115  closed by `finish`
-                self._file.write("\n")  # an earlier run may have been killed within a line
-            self._file.write(line + "\n")
-            self._file.flush()
+            with self._adding:
+                if self._file is None:
+                    self._file = open(self._own, "a", encoding="utf-8")  # noqa: SIM115  closed by `finish`
+                    self._file.write("\n")  # an earlier run may have been killed within a line
+                self._file.write(line + "\n")
+                self._file.flush()
         except OSError as error:
             raise OutputError(f"{self._own}: cannot be written: {error.strerror or error}") from error
 

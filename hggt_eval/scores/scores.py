@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from hggt_data.restored.methods import Fault
 from hggt_data.schema import GroupOrder, Label, group_order
 from hggt_eval.metrics import Metric
+from hggt_eval.metrics.labels import finite_mean
 
 Scores = Mapping[str, float]
 
@@ -103,19 +104,6 @@ def best_of_ground_truths(groups: Iterable[GroupScores], metrics: Iterable[Metri
     for group in groups:
         compared = {name for scores in group.positives.values() for name in scores}
         yield replace(group, best={name: highest for name, highest in higher.items() if name in compared})
-
-
-def finite_mean(values: Sequence[float]) -> float:
-    """The mean over the finite values; infinite if all are.
-
-    Identical pictures have an infinite PSNR; one such pair would hide all others in a plain mean.
-
-    Example:
-        >>> finite_mean([30.0, math.inf, 40.0]), finite_mean([math.inf])
-        (35.0, inf)
-    """
-    finite = [value for value in values if math.isfinite(value)]
-    return math.fsum(finite) / len(finite) if finite else math.inf
 
 
 def _mean_by_metric(scores: Sequence[Scores]) -> Scores:

@@ -13,6 +13,7 @@ from pydantic import Field
 from hggt_data.io.text import nearest
 from hggt_eval.metrics import METRICS
 from hggt_models.config.reader import ConfigError
+from hggt_models.losses.adversarial import AdversarialForm
 from hggt_models.losses.perceptual import OFFICIAL_LAYERS
 from hggt_models.networks import NETWORKS, checked_args, is_network_name
 from hggt_models.networks.external_classes import EXTERNAL_FORMS
@@ -48,6 +49,8 @@ class LossConfig:
     """Weight of the perceptual loss (VGG19 features)."""
     adversarial: Weight = 0.1
     """Weight of the adversarial loss; 0 trains without a discriminator."""
+    adversarial_form: AdversarialForm = "vanilla"
+    """Form of the adversarial loss: cross-entropy, least squares, hinge or relativistic average (ESRGAN)."""
     negative: Weight = 0.0
     """Weight of the negative loss: the distance to the negative, which training increases."""
     negative_window_px: WindowPx = 3
@@ -68,6 +71,11 @@ class LossConfig:
                 yield f"loss.{key} is {getattr(self, key)}; expected an odd number"
         if not any((self.pixel, self.perceptual, self.adversarial, self.artifact_map)):
             yield "all losses have weight 0; expected one that the network can learn from"
+        elif self.adversarial_form == "hinge" and not any((self.pixel, self.perceptual, self.artifact_map)):
+            yield (
+                "loss.adversarial_form is 'hinge', which may be negative and so does not show whether a run diverges; "
+                "expected a weight for loss.pixel, loss.perceptual or loss.artifact_map as well"
+            )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -85,12 +85,20 @@ class TrainConfig:
     """Parts in which a device computes its share of a batch, to save memory."""
     iterations: Count = 300_000
     """Number of iterations."""
+    optimizer: Literal["adam", "adamw"] = "adam"
+    """Optimizer of generator and discriminator; `adamw` decays weights directly, not through their gradients."""
     learning_rate: Annotated[float, Field(gt=0)] = 1e-4
-    """Initial learning rate of Adam, for generator and discriminator."""
+    """Highest learning rate, for generator and discriminator."""
     betas: tuple[Share, Share] = (0.9, 0.99)
-    """Coefficients of Adam's running averages."""
+    """Coefficients of the optimizer's running averages."""
+    weight_decay: Weight = 0.0
+    """Weight decay of the optimizer."""
+    schedule: Literal["steps", "cosine"] = "steps"
+    """How the learning rate falls: by `decay` at each milestone, or along half a cosine to 0 at the end of the run."""
+    warmup: CountOrNone = 0
+    """Iterations over which the learning rate rises linearly at the start."""
     milestones: tuple[Count, ...] = (200_000,)
-    """Iterations after which the learning rate is multiplied by `decay`."""
+    """Iterations after which the learning rate is multiplied by `decay`; without effect on a cosine."""
     decay: Annotated[float, Field(gt=0, le=1)] = 0.5
     """Factor applied to the learning rate at each milestone."""
     clip_norm: Weight = 0.0
@@ -142,6 +150,12 @@ class TrainConfig:
         """Whether there is an adversarial loss."""
         return self.loss.adversarial > 0
 
+    @property
+    def free_keys(self) -> tuple[str, ...]:
+        """Settings, or sections of them, that may have other values when the run resumes."""
+        is_fixed = self.schedule == "cosine"  # its length determines every rate
+        return tuple(key for key in FREE_KEYS if key != "iterations" or not is_fixed)
+
     def to_json(self) -> dict[str, Any]:
         """All settings, ready for JSON; `make_config` turns them into this config again."""
         content = asdict(self)
@@ -158,6 +172,8 @@ class TrainConfig:
             yield from section.contradictions()
         if self.deterministic and self.cudnn_benchmark:
             yield "deterministic and cudnn_benchmark are both true; expected one, because times vary"
+        if self.warmup >= self.iterations:
+            yield f"warmup is {self.warmup}, but iterations is {self.iterations}; expected fewer iterations of warm-up"
         if list(self.milestones) != sorted(set(self.milestones)):
             yield f"milestones are {list(self.milestones)}; expected increasing numbers"
         if self.pool_size and self.pool_size < self.batch_size:

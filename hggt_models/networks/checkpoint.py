@@ -36,6 +36,7 @@ from hggt_models.networks.weights import (
     StateDict,
     find_faults,
     load_state,
+    read_metadata,
     read_pth,
     read_safetensors,
     require_state_dict,
@@ -157,6 +158,17 @@ def load_weights(path: str | Path, network: torch.nn.Module) -> None:
     expected = network.state_dict()
     fitting = (one for one in variants(state) if not find_faults(expected, one).keys() - {NOT_FINITE})
     load_state(network, next(fitting, state), str(path))
+
+
+def load_metadata(source: str | Path) -> tuple[Path, dict[str, str]]:
+    """The file of a source, as for `load_network`, and its metadata alone; a `.pth` file has none."""
+    path = _find(source, None)
+    if path.suffix.lower() != ".safetensors":
+        if not path.is_file():
+            raise WeightsError(f"{path} does not exist")
+        return path, {}
+    header = parse_header(path, read_metadata(path))
+    return path, {key: str(text) for key, text in header.items() if key not in ("network", "traits")}
 
 
 def load_network(

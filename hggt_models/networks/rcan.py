@@ -47,8 +47,8 @@ class RcanArgs(NetworkArgs):
         """See `NetworkArgs`."""
         if self.num_group * self.num_block > LARGEST_ARG:
             yield f"num_group times num_block is {self.num_group * self.num_block:,}; expected at most {LARGEST_ARG:,}"
-        if self.squeeze_factor > self.num_feat:
-            yield f"squeeze_factor {self.squeeze_factor} exceeds num_feat {self.num_feat}"
+        if self.num_feat % self.squeeze_factor:  # the weights would not tell the factor
+            yield f"num_feat {self.num_feat} is not a multiple of squeeze_factor {self.squeeze_factor}"
         if not self.num_in_ch == self.num_out_ch == len(self.rgb_mean):
             yield (
                 f"num_in_ch {self.num_in_ch}, num_out_ch {self.num_out_ch} and the {len(self.rgb_mean)} values of "

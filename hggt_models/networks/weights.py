@@ -3,7 +3,8 @@
 import re
 import warnings
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -85,10 +86,22 @@ def _numpy_scalars() -> list[Any]:
 
 def read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     """Read the tensors of a safetensors file, onto the CPU, and its metadata. Errors as in `read_pth`."""
+    with _open_safetensors(path) as file:
+        return {key: file.get_tensor(key) for key in file.keys()}, file.metadata() or {}  # noqa: SIM118
+
+
+def read_metadata(path: Path) -> dict[str, str]:
+    """The metadata of a safetensors file alone. Errors as in `read_pth`."""
+    with _open_safetensors(path) as file:
+        return file.metadata() or {}
+
+
+@contextmanager
+def _open_safetensors(path: Path) -> Iterator[Any]:
     _require_file(path)
     try:
         with safetensors.safe_open(path, framework="pt") as file:
-            return {key: file.get_tensor(key) for key in file.keys()}, file.metadata() or {}  # noqa: SIM118
+            yield file
     except safetensors.SafetensorError as error:
         raise CheckpointError(f"{path}: cannot be read as safetensors: {first_line(error)}") from error
 

@@ -1,6 +1,7 @@
 """The losses that the generator minimises, each times its weight."""
 
 from contextlib import AbstractContextManager
+from functools import partial
 from typing import Any
 
 import torch
@@ -8,10 +9,11 @@ from torch import Tensor, nn
 
 from hggt_models.config.train import TrainConfig
 from hggt_models.data.make_pairs import TrainingPairs
-from hggt_models.losses.adversarial import adversarial_loss
+from hggt_models.losses.adversarial import AdversarialLoss
 from hggt_models.losses.artifact_map import artifact_map, artifact_map_loss
 from hggt_models.losses.negative import negative_loss
 from hggt_models.runtime import Runtime
+from hggt_models.training.joint_mean import joint_mean
 
 Losses = dict[str, Tensor]
 
@@ -43,9 +45,7 @@ class GeneratorLosses:
             with autocast(self._config, self._runtime):
                 losses["perceptual"] = weights.perceptual * self._perceptual(output, pairs.target)
         if discriminator is not None:
-            with autocast(self._config, self._runtime):
-                logits = discriminator(output)
-            losses["adversarial"] = weights.adversarial * adversarial_loss(logits, is_real=True)
+            losses["adversarial"] = weights.adversarial * self._adversarial_loss(output, pairs.real, discriminator)
         if pairs.negative is not None and pairs.negative_map is not None and pairs.has_negative is not None:
             distance = negative_loss(
                 output, pairs.negative, pairs.negative_map, pairs.has_negative, weights.negative_margin
@@ -57,6 +57,21 @@ class GeneratorLosses:
             maps = artifact_map(pairs.real, output, average_output.float(), weights.artifact_window_px)
             losses["artifact_map"] = weights.artifact_map * artifact_map_loss(output, pairs.real, maps)
         return losses
+
+    def _adversarial_loss(self, output: Tensor, real: Tensor, discriminator: nn.Module) -> Tensor:
+        loss = make_adversarial_loss(self._config, self._runtime)
+        with autocast(self._config, self._runtime):
+            real_logits = None
+            if loss.is_relative:
+                with torch.no_grad():
+                    real_logits = discriminator(real)
+            logits = discriminator(output)
+        return loss.generator(logits, real_logits)
+
+
+def make_adversarial_loss(config: TrainConfig, runtime: Runtime) -> AdversarialLoss:
+    """The adversarial loss of generator and discriminator, over the batches of all processes."""
+    return AdversarialLoss(config.loss.adversarial_form, partial(joint_mean, runtime=runtime))
 
 
 def autocast(config: TrainConfig, runtime: Runtime) -> AbstractContextManager[Any]:

@@ -1,11 +1,10 @@
 """The networks that a run starts from, and what its settings take from them."""
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from hggt_data.io.text import format_examples, plural
-from hggt_models.config.recipes import load_config
+from hggt_models.config.train import TrainConfig
 from hggt_models.networks import Network
 from hggt_models.networks.checkpoint import Checkpoint, CheckpointError
 from hggt_models.networks.community import opens_in_spandrel
@@ -39,11 +38,13 @@ def initial_weights(run: TrainingRun) -> StateDict | None:
     return initial.state
 
 
-def adopted_settings(initial: Checkpoint, recipe: str | Path, assignments: Sequence[str]) -> list[str]:
+def adopted_settings(
+    initial: Checkpoint, configured: Callable[[], TrainConfig], assignments: Sequence[str]
+) -> list[str]:
     """The settings, `KEY=VALUE`, with which a recipe trains the network of another project or program at its scale.
 
     None for a network that hggt has written and the recipe trains, and for classes that only the user may name. If
-    settings in `assignments` name another generator, nothing is adopted.
+    settings in `assignments` name another generator, nothing is adopted. `configured` gives the config without this.
     """
     chosen = [text.partition("=")[0].strip() for text in assignments]
     named = [text.partition("=")[2].strip(" '\"") for text in assignments if text.startswith("generator.name=")]
@@ -53,7 +54,7 @@ def adopted_settings(initial: Checkpoint, recipe: str | Path, assignments: Seque
     elif initial.names_itself or any(key.split(".")[0] == "generator" for key in chosen):
         return []
     else:
-        wanted = load_config(recipe, assignments).generator
+        wanted = configured().generator
         if (wanted.name, dict(wanted.args)) == (initial.network_name, dict(initial.args)):
             return []
     table = {"name": initial.network_name, **initial.args}

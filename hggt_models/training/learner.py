@@ -12,13 +12,13 @@ from torch import Tensor, nn
 from hggt_models.config.sections import Compiled
 from hggt_models.config.train import TrainConfig
 from hggt_models.data.make_pairs import TrainingPairs
-from hggt_models.losses.adversarial import adversarial_loss
 from hggt_models.losses.perceptual import PerceptualLoss
 from hggt_models.networks import Network, build_discriminator, build_network
 from hggt_models.networks.checkpoint import load_weights
 from hggt_models.networks.external import ExternalClass
 from hggt_models.networks.weights import StateDict, load_state
 from hggt_models.runtime import Runtime
+from hggt_models.training.discriminator_losses import DiscriminatorLosses
 from hggt_models.training.ema import Ema
 from hggt_models.training.generator_losses import GeneratorLosses, Losses, autocast
 from hggt_models.training.joint_batch_norm import join_batch_norm
@@ -71,6 +71,7 @@ class Learner:
             loss = PerceptualLoss(layers, config.perceptual.source).to(runtime.device)
             perceptual = self._compiled(self._in_format(loss, True), "perceptual")
         self._generator_losses = GeneratorLosses(config, runtime, perceptual)
+        self._discriminator_losses = DiscriminatorLosses(config, runtime)
 
     @property
     def frozen(self) -> dict[str, list[str]]:
@@ -194,20 +195,10 @@ class Learner:
         self._discriminator_optimizer.zero_grad()
         means: Losses = {}
         for pairs, output in zip(parts, outputs, strict=True):
-            if self._config.discriminator_batches == "joint":
-                with autocast(self._config, self._runtime):
-                    real, fake = self._compiled_discriminator(torch.cat([pairs.real, output])).chunk(2)
-                losses = {"discriminator_real": adversarial_loss(real, True)}
-                losses["discriminator_fake"] = adversarial_loss(fake, False)
-                _backward(losses, len(parts))
-            else:  # the next forward pass changes the spectral norms, so it must come after this backward pass
-                losses = {}
-                for name, images, is_real in (("real", pairs.real, True), ("fake", output, False)):
-                    with autocast(self._config, self._runtime):
-                        logits = self._compiled_discriminator(images)
-                    one = {f"discriminator_{name}": adversarial_loss(logits, is_real)}
-                    _backward(one, len(parts))
-                    losses |= one
+            losses: Losses = {}
+            for part in self._discriminator_losses.compute(pairs.real, output, self._compiled_discriminator):
+                _backward(part, len(parts))
+                losses |= part
             _add(means, losses, len(parts))
         return means
 

@@ -17,7 +17,7 @@ from hggt_data.errors import OutputError
 from hggt_data.hub.repository import is_hub_id
 from hggt_data.io.files import sha256_of_file
 from hggt_data.io.text import plural
-from hggt_data.licence import HGGT_LICENSE_NAME, UNKNOWN_LICENSE
+from hggt_data.licence import joined_license
 from hggt_data.ranges import CountOrNone, require_ranges
 from hggt_models.config.reader import ConfigError
 from hggt_models.config.recorded import completed, differences
@@ -25,6 +25,7 @@ from hggt_models.config.train import ROUNDING_KEYS, TrainConfig
 from hggt_models.data.training_data import TrainingData
 from hggt_models.networks.checkpoint import Checkpoint
 from hggt_models.runtime import Runtime
+from hggt_models.training.run_record import RunRecord
 
 _TRIAL_NOTE = "the perceptual loss had random weights: a trial of the software, not a trained network"
 
@@ -41,6 +42,7 @@ class TrainingRun:
         init: Network to start from [default: random weights].
         adopted: Settings, `KEY=VALUE`, that `config` has from the network to start from; see `adopted_settings`.
         init_discriminator: Weights that the discriminator starts from [default: random weights].
+        like: Run whose settings it took over instead of a recipe's.
         workers: Processes that read images, for each device; 0 reads them in this process.
 
     Raises:
@@ -64,6 +66,7 @@ class TrainingRun:
     init: Checkpoint | None = None
     adopted: Sequence[str] = ()
     init_discriminator: Path | None = None
+    like: RunRecord | None = None
     workers: CountOrNone = 0
 
     def __post_init__(self) -> None:
@@ -80,11 +83,11 @@ class TrainingRun:
         settings["perceptual"]["weights"] = Path(self.config.perceptual.weights).name
         known = {"recipe": self.recipe, "data": source, "data_revision": self.data.revision}
         known["config"] = json.dumps(settings)
-        inherited = self.init.metadata.get("data_license") if self.init else None
-        restricted = (HGGT_LICENSE_NAME, UNKNOWN_LICENSE)
-        licence = next((name for name in restricted if name in (inherited, self.data.license)), self.data.license)
-        if licence:
+        initial = [self.init.metadata.get("data_license")] if self.init else []
+        if licence := joined_license([self.data.license, *initial]):
             known["data_license"] = licence
+        if self.like:
+            known["settings_from"] = f"{self.like.recipe} sha256:{self.like.sha256}"
         if self.init:
             known["started_from"] = f"{self.init.metadata.get('recipe', 'weights')} sha256:{self.init.sha256}"
         if self.init_discriminator:

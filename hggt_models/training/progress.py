@@ -82,7 +82,7 @@ class Progress:
 
     def _warn_of_negative_loss(self, means: Mapping[str, float]) -> None:
         """The negative loss has no lower bound: if it outweighs the others, they no longer control the output."""
-        others = sum(means.get(name, 0) for name in ("pixel", "perceptual", "adversarial"))
+        others = sum(max(means.get(name, 0), 0) for name in ("pixel", "perceptual", "adversarial"))
         is_dominated = -means.get("negative", 0) > others
         if is_dominated and not self._is_dominated:
             self.note(

@@ -48,7 +48,8 @@ class _LogLine(TypedDict):
     iteration: int
 
 
-_RECORD, _DATA, _LOG = "run.json", "data.json", "log.jsonl"
+RECORD = "run.json"
+_DATA, _LOG = "data.json", "log.jsonl"
 _CHECKPOINTS, _PICTURES = "checkpoints", "pictures"
 _STATE_FILE, _SHARE_FILE, _SUMS_FILE = "state.pth", "share-{}.pth", "sha256.json"
 
@@ -69,8 +70,8 @@ class RunFolder:
             raise OutputError(f"{self.path} is a file; expected a folder")
         # A run that was killed at its start leaves only a temporary file.
         is_filled = self.path.is_dir() and any(not path.name.startswith(".") for path in self.path.iterdir())
-        if is_filled and not (self.path / _RECORD).is_file():
-            raise OutputError(f"{self.path} contains other files and no {_RECORD}; choose a new or empty folder")
+        if is_filled and not (self.path / RECORD).is_file():
+            raise OutputError(f"{self.path} contains other files and no {RECORD}; choose a new or empty folder")
         self.path.mkdir(parents=True, exist_ok=True)
         with lock_folder(self.path, f"another run is using {self.path}; wait for it to end"):
             for path in self.path.rglob(".*"):
@@ -82,7 +83,7 @@ class RunFolder:
 
     def read_record(self) -> State | None:
         """The record that `write_record` wrote; None for a new run."""
-        path = self.path / _RECORD
+        path = self.path / RECORD
         record = read_record(path)
         try:
             if record is not None:
@@ -98,7 +99,7 @@ class RunFolder:
 
     def write_record(self, record: Mapping[str, Any]) -> None:
         """Write what the run is."""
-        write_json(self.path / _RECORD, dict(record))
+        write_json(self.path / RECORD, dict(record))
 
     def write_names(self, names: Mapping[str, bool]) -> None:
         """Write what the run learns from, see `TrainingData.names`."""
@@ -191,6 +192,23 @@ class RunFolder:
         """Append a line to the log."""
         with open(self.path / _LOG, "a", encoding="utf-8") as file:
             file.write(json.dumps(line) + "\n")
+
+    def num_iterations(self) -> int | None:
+        """Iterations of the last checkpoint; None if there is none."""
+        last = self.last_checkpoint()
+        return int(last.name) if last else None
+
+    def last_scores(self) -> dict[str, Any]:
+        """The scores of the last validation; empty if there was none."""
+        path = self.path / _LOG
+        for text in reversed(path.read_text("utf-8").splitlines() if path.is_file() else []):
+            try:
+                line = parse_json(text)
+            except ValueError:
+                continue  # truncated, see `cut_log`
+            if isinstance(line, dict) and line.get("kind") == "validation":
+                return {name: value for name, value in line.items() if name not in ("kind", "about")}
+        return {}
 
     def picture_path(self, name: str, iteration: int) -> Path:
         """Path of the result of a validated picture."""

@@ -32,7 +32,12 @@ from hggt_models.training.prepare import (
 from hggt_models.training.run_folder import RunFolder, State
 from hggt_models.training.switches import operation_without_deterministic_version
 
-_INHERITED = ("started_from", "discriminator_started_from", "data_license")  # keys of the weights' metadata
+_INHERITED = (
+    "started_from",
+    "discriminator_started_from",
+    "data_license",
+    "settings_from",
+)  # keys of the weights' metadata
 
 
 class RunState:
@@ -50,7 +55,8 @@ class RunState:
     def __init__(self, run: TrainingRun, runtime: Runtime, folder: RunFolder) -> None:
         self.done = 0
         self.note: Callable[[str], None] = lambda _: None
-        self.notes = [run.data.description, *run.data.notes]
+        self.notes = [f"settings as in {run.like.path}"] if run.like else []
+        self.notes += [run.data.description, *run.data.notes]
         self._run, self._config, self._runtime, self._folder = run, run.config, runtime, folder
         record = runtime.agreed(folder.read_record() if runtime.leads else None)
         checkpoint = folder.read_checkpoint(runtime, self.notes.append)
@@ -249,6 +255,7 @@ class RunState:
             initial = {"path": str(run.init.path), "sha256": run.init.sha256, "adopted": list(run.adopted)}
         judge = run.init_discriminator
         first = {"path": str(judge), "sha256": sha256_of_file(judge)} if judge else None
+        like = {"path": str(run.like.path), "sha256": run.like.sha256} if run.like else None
         folder.write_record(
             {
                 "schema_version": 1,
@@ -258,6 +265,7 @@ class RunState:
                 "data": {"source": run.data.source, "revision": run.data.revision, **run.data.identity},
                 "initial": self._earlier.get("initial", initial),
                 "initial_discriminator": self._earlier.get("initial_discriminator", first),
+                "like": self._earlier.get("like", like),
                 "starts": [*self._earlier.get("starts", []), describe_start(run, self._runtime, self.done)],
             }
         )

@@ -52,7 +52,16 @@ def load_config(recipe: str | Path, assignments: Sequence[str] = ()) -> TrainCon
         >>> config.loss.adversarial, config.precision, config.pool_size
         (0.05, 'bf16', 144)
     """
-    settings = own = _read_recipe(recipe, ())
+    return changed_config(_read_recipe(recipe, ()), str(recipe), assignments)
+
+
+def changed_config(own: Mapping[str, Any], place: str, assignments: Sequence[str]) -> TrainConfig:
+    """The config of nested settings, which come from `place`, with changes as in `load_config`.
+
+    Raises:
+        ConfigError: The settings or an assignment are faulty; the message names all faults, and where they are.
+    """
+    settings = own
     malformed: list[str] = []
     for assignment in assignments:
         try:
@@ -65,7 +74,7 @@ def load_config(recipe: str | Path, assignments: Sequence[str] = ()) -> TrainCon
     # What is wrong without the assignments, too, is the recipe's fault.
     _, known = _try_config(own) if assignments else (None, faults)
     blamed = {
-        str(recipe): [fault for fault in faults if fault in known],
+        place: [fault for fault in faults if fault in known],
         "`assignments`": [*malformed, *(fault for fault in faults if fault not in known)],
     }
     raise ConfigError(*(f"{place}: {'; '.join(found)}" for place, found in blamed.items() if found))

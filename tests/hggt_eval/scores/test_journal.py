@@ -70,8 +70,8 @@ def test_an_interrupted_run_resumes_and_ends_with_the_same_scores(output: Path) 
     assert journal.num_found > 0
     scores, compared = score(journal)
     assert scores == expected
-    # An image that was half scored is scored again.
-    assert num_comparisons - 9 < compared <= num_comparisons - 9 + 4
+    # Images that were half scored, at most two, are scored again; the other thread may have finished more.
+    assert 0 < compared <= num_comparisons - 9 + 2 * 4
     assert score(Journal(output, SETTINGS)) == (expected, 0)
     journal.finish()
     assert list(output.iterdir()) == []

@@ -5,7 +5,8 @@ import math
 import pytest
 
 from hggt_eval.metrics import METRICS, require_metric
-from hggt_eval.scores.label_measures import GroupMean, LabelMeasures, measure_labels
+from hggt_eval.metrics.labels import GroupMean
+from hggt_eval.scores.label_measures import LabelMeasures, measure_labels
 from hggt_eval.scores.scores import GroupScores
 
 

@@ -260,6 +260,7 @@ def test_a_value_at_the_end_of_its_range_is_accepted(changes: dict[str, Any]) ->
         ({"milestones": [5, 4]}, r"milestones are \[5, 4\]; expected increasing numbers"),
         ({"pool_size": 11}, "pool_size 11 is less than batch_size 12; expected 0, or at least that"),
         ({"loss": {"pixel": 0, "perceptual": 0, "adversarial": 0}}, "all losses have weight 0"),
+        ({"loss": {"pixel": 0, "perceptual": 0, "adversarial_form": "hinge"}}, "'hinge', which may be negative"),
         ({"loss": {"negative": 300}}, "loss.negative is 300 and target is 'positive'; expected a weight with"),
         ({"target": "positive_negative"}, "loss.negative is 0 and target is 'positive_negative'; expected"),
         ({"loss": {"artifact_map": 1}, "ema_decay": 0}, "needs the moving average, but ema_decay is 0"),
@@ -418,6 +419,13 @@ def test_settings_newer_than_a_record_have_the_value_that_its_run_had() -> None:
     del older["clip_norm"], older["degradation"]["jpeg_form"], older["generator"]["num_block"]
     assert differences(older, make_config({})) == []
     assert differences(older, make_config({"clip_norm": 1})) == ["clip_norm is 1.0, was 0.0"]
+
+
+def test_the_length_of_a_run_is_a_setting_like_others_on_a_cosine() -> None:
+    steps, cosine = {"iterations": 10}, {"iterations": 10, "schedule": "cosine"}
+    assert differences(found(make_config({})), make_config(steps)) == []
+    expected = ["iterations is 10, was 300000"]
+    assert differences(found(make_config({"schedule": "cosine"})), make_config(cosine)) == expected
 
 
 def test_settings_that_only_one_has_are_named() -> None:

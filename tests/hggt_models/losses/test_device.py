@@ -1,13 +1,15 @@
 """No loss waits for the device; tests/hggt_models/degradation/test_device.py explains how the CPU shows that."""
 
 from collections.abc import Callable
+from functools import partial
+from typing import get_args
 
 import pytest
 import torch
 from torch import Tensor
 from torch._subclasses.fake_tensor import FakeTensorMode
 
-from hggt_models.losses.adversarial import adversarial_loss
+from hggt_models.losses.adversarial import AdversarialForm, AdversarialLoss
 from hggt_models.losses.artifact_map import artifact_map, artifact_map_loss
 from hggt_models.losses.negative import negative_loss, negative_map
 
@@ -24,10 +26,16 @@ def _artifact(images: Tensor) -> Tensor:
     return artifact_map_loss(images, images.flip(0), artifact_map(images.flip(0), images, images.flip(2)))
 
 
+def _adversarial(form: AdversarialForm, images: Tensor) -> Tensor:
+    others, loss = images.flip(0) * 2, AdversarialLoss(form)
+    generator = loss.generator(images, others if loss.is_relative else None)
+    return generator + loss.discriminator(others, True, images) + loss.discriminator(images, False, others)
+
+
 LOSSES: dict[str, Callable[[Tensor], Tensor]] = {
     "negative": _negative,
     "artifact_map": _artifact,
-    "adversarial": lambda images: adversarial_loss(images, True) + adversarial_loss(images, False),
+    **{f"{form} adversarial": partial(_adversarial, form) for form in get_args(AdversarialForm)},
 }
 
 

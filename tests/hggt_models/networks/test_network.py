@@ -154,7 +154,7 @@ def test_unknown_names_are_refused_with_the_nearest_known_ones() -> None:
         ("swinir", {"pad": "full"}, "pad is 'full'; expected 'minimal' or 'official'"),
         ("swinir", {"upsampler": "nearest+conv"}, r"upsampler is 'nearest\+conv'; only 'pixelshuffle' is supported"),
         ("swinir", {"drop_path_rate": 1}, "drop_path_rate is 1"),
-        ("rcan_no_upsample", {"squeeze_factor": 65}, "squeeze_factor 65 exceeds num_feat 64"),
+        ("rcan_no_upsample", {"squeeze_factor": 24}, "num_feat 64 is not a multiple of squeeze_factor 24"),
         ("rcan_no_upsample", {"num_in_ch": 1}, "num_in_ch 1, num_out_ch 3 and the 3 values of rgb_mean must agree"),
         ("elan", {"c_elan": 181}, "c_elan 181 is not divisible by the number of window_sizes, 3"),
         ("elan", {"n_share": 1}, "n_share is 1; only 0 is supported"),

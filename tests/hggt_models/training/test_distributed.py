@@ -40,16 +40,18 @@ EQUAL = ("pool_size=0", "iterations=4", "checkpoint.every=2", "validation.every=
 
 @pytest.mark.parametrize("recipe", [RECIPE, "enhance-03"])
 def test_two_processes_learn_what_one_does(recipe: str, groups: Path, pictures: Path, tmp_path: Path) -> None:
-    """Also when one has a sample with a negative and the other has none; and with batch norm."""
+    """Also when one has a sample with a negative and the other has none, with relative logits, and with batch norm."""
+    settings: tuple[str, ...] = EQUAL
     if recipe == RECIPE:
+        settings = (*EQUAL, "loss.adversarial_form=relativistic")
         config = load_config(RECIPE, small(RECIPE, *EQUAL))
         samples = open_training_data(str(groups), config).samples
         negatives = [bool(samples[number]["has_negative"]) for number in range(8)]
         assert {True, False} in [set(negatives[2 * k : 2 * k + 2]) for k in range(4)]
     data, two, one = data_for(recipe, groups, pictures), tmp_path / "two", tmp_path / "one"
-    exit_codes, shown = run(recipe, data, two, *EQUAL)
+    exit_codes, shown = run(recipe, data, two, *settings)
     assert exit_codes == [0, 0], shown
-    assert train(recipe, data, one, *EQUAL).exit_code == 0
+    assert train(recipe, data, one, *settings).exit_code == 0
     for line, expected in zip(log_of(two), log_of(one), strict=True):
         assert line.keys() == expected.keys()
         for name, value in expected.items():

@@ -102,6 +102,46 @@ def test_a_step_is_what_the_paper_says() -> None:
         torch.testing.assert_close(value, average[name], rtol=0, atol=1e-6)
 
 
+@pytest.mark.parametrize("batches", ["separate", "joint"])
+def test_the_relativistic_step_is_that_of_esrgan(batches: str) -> None:
+    """In separate batches as BasicSR computes it, where means of the other kind have no gradient; else as published."""
+    more = ("loss.adversarial_form=relativistic", f"discriminator_batches={batches}")
+    alone = ("loss.adversarial=1", "loss.pixel=0", "loss.perceptual=0")
+    learner, given = Learner(config(*more, *alone, recipe="rrdb-gan-positive"), ALONE), pairs()
+    generator, discriminator = copy.deepcopy(learner.generator), copy.deepcopy(learner.discriminator)
+    assert discriminator is not None
+
+    def cross_entropy(logits: Tensor, others: Tensor, wanted: float) -> Tensor:
+        logits = logits - others.mean()
+        return functional.binary_cross_entropy_with_logits(logits, torch.full_like(logits, wanted))
+
+    output = generator(given.lr)
+    real, fake = discriminator(given.real).detach(), discriminator(output)
+    expected = {"adversarial": (cross_entropy(real, fake, 0) + cross_entropy(fake, real, 1)) / 2}
+    expected["adversarial"].backward()  # type: ignore[no-untyped-call]
+    discriminator.zero_grad()
+    output = output.detach()
+    if batches == "joint":
+        real, fake = discriminator(torch.cat([given.real, output])).chunk(2)
+        expected["discriminator_real"] = cross_entropy(real, fake, 1) / 2
+        expected["discriminator_fake"] = cross_entropy(fake, real, 0) / 2
+        (expected["discriminator_real"] + expected["discriminator_fake"]).backward()  # type: ignore[no-untyped-call]
+    else:
+        others = discriminator(output).detach()
+        real = discriminator(given.real)
+        expected["discriminator_real"] = cross_entropy(real, others, 1) / 2
+        expected["discriminator_real"].backward()  # type: ignore[no-untyped-call]
+        expected["discriminator_fake"] = cross_entropy(discriminator(output), real.detach(), 0) / 2
+        expected["discriminator_fake"].backward()  # type: ignore[no-untyped-call]
+    losses = learner.step(lambda: given, 1e-4)
+    for name, value in expected.items():
+        torch.testing.assert_close(losses[name], value.detach(), rtol=1e-5, atol=1e-6)
+    for ours, plain in ((learner.generator, generator), (learner.discriminator, discriminator)):
+        assert ours is not None
+        for value, other in zip(ours.parameters(), plain.parameters(), strict=True):
+            torch.testing.assert_close(value.grad, other.grad, rtol=1e-4, atol=1e-7)
+
+
 def test_the_perceptual_network_is_not_trained() -> None:
     learner = Learner(config(), ALONE)
     before = learner.state_dict()

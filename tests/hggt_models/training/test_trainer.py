@@ -41,8 +41,9 @@ from tests.hggt_models.training.runs import (
 )
 
 RECIPE = "rrdb-gan-positive-negative"
-# All that a run can have to save: a discriminator, averages, a full pool, parts of a batch, a falling rate.
-RUN = ("iterations=8", "checkpoint.every=2", "validation.every=4", "batch_size=4", "accumulate=2", "milestones=[5]")
+# All that a run can have to save: a discriminator, averages, a full pool, parts of a batch, a rate that changes.
+RUN = ("iterations=8", "checkpoint.every=2", "validation.every=4", "batch_size=4", "accumulate=2", "milestones=[5]",
+       "warmup=2", "optimizer=adamw", "weight_decay=0.1")  # fmt: skip
 GROUP_IDS = [path.stem for path in (Path(__file__).parents[2] / "data/fixtures/Train/images/0-6/original").iterdir()]
 
 
