@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from hggt_data.errors import SettingsError
 from hggt_data.io.text import nearest
-from hggt_eval.metrics import AnyMetric, FullReferenceMetric, Metric, SetMetric, require_metric
+from hggt_eval.metrics import AnyMetric, FullReferenceMetric, Metric, NoReferenceMetric, SetMetric, require_metric
 
 LabelMeasure = Literal["best_of_positives", "distance_to_negatives", "positive_margin", "nearer_to_negative"]
 LABEL_MEASURES: tuple[LabelMeasure, ...] = (
@@ -69,7 +69,7 @@ class Measure:
         label: A name in `LABEL_MEASURES`, `by_agreement.LEVEL`, or empty for the metric itself.
     """
 
-    metric: Metric
+    metric: FullReferenceMetric | NoReferenceMetric
     label: str = ""
 
     @property

@@ -15,8 +15,12 @@ DISCRIMINATOR = "unet_discriminator_sn"
 _MOST_PARAMETERS = 10**9
 
 
-def network_faults(generator: NetworkConfig, discriminator: NetworkConfig, scale: int, crop_px: int) -> Iterator[str]:
+def network_faults(
+    generator: NetworkConfig, discriminator: NetworkConfig, scale: int, crop_px: int, tile: int
+) -> Iterator[str]:
     """Why networks cannot be trained to enlarge by `scale`, with targets of side `crop_px`: one sentence each.
+
+    `tile` is the side of the tiles in which they are validated, or 0.
 
     Classes of other projects are built, and run on small images.
     """
@@ -35,12 +39,14 @@ def network_faults(generator: NetworkConfig, discriminator: NetworkConfig, scale
         if channels and is_external(network.name):
             continue
         try:
-            found, num_parameters = _measure(key, network.name, json.dumps(dict(network.args)), crop_px)
+            found, window, num_parameters = _measure(key, network.name, json.dumps(dict(network.args)), crop_px, tile)
         except NetworkError as error:
             yield from (f"{key}: {fault}" for fault in error.faults)
             continue
         if num_parameters > _MOST_PARAMETERS:
             yield f"the {key} has {num_parameters:,} parameters; expected at most {_MOST_PARAMETERS:,}"
+        if key == "generator" and tile % window:
+            yield f"validation.tile is {tile}; expected a multiple of the window {window}"
         if key == "generator" and network.name != DISCRIMINATOR and found != scale:
             argument = scale_argument(network.name) if is_external(network.name) else None
             advice = f" (generator.{argument} sets it)" if argument else ""
@@ -52,8 +58,11 @@ def _is_own_class(name: str) -> bool:
 
 
 @cache
-def _measure(key: str, name: str, args: str, crop_px: int) -> tuple[int, int]:
-    """By how much a network enlarges, and its number of parameters, which only the built network knows."""
+def _measure(key: str, name: str, args: str, crop_px: int, tile: int) -> tuple[int, int, int]:
+    """By how much a network enlarges, its window, and its number of parameters, which only the built network knows.
+
+    The window of a class of another project takes some time, so that it is only asked if there is a tile.
+    """
     settings: Mapping[str, Any] = json.loads(args)
     if is_external(name):
         is_generator = key == "generator"
@@ -61,4 +70,4 @@ def _measure(key: str, name: str, args: str, crop_px: int) -> tuple[int, int]:
     else:
         with torch.device("meta"):
             network = build_network(name, **settings)
-    return network.scale, sum(parameter.numel() for parameter in network.parameters())
+    return network.scale, network.window if tile else 1, sum(parameter.numel() for parameter in network.parameters())

@@ -10,8 +10,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
+from hggt_data.errors import HggtError
 from hggt_data.io.text import nearest
-from hggt_eval.metrics import METRICS
+from hggt_eval.metrics.labels import parse_measure
 from hggt_models.config.reader import ConfigError
 from hggt_models.losses.adversarial import AdversarialForm
 from hggt_models.losses.perceptual import OFFICIAL_LAYERS
@@ -115,15 +116,24 @@ class ValidationConfig:
     images: Count = 64
     """Maximum number of held-out patches or pictures to validate on."""
     metrics: tuple[str, ...] = ("psnr", "ssim")
-    """Metrics of hggt-eval to compute."""
+    """Metrics of hggt-eval to compute, or their label measures such as `lpips.positive_margin`."""
     shown: CountOrNone = 4
-    """Number of results saved as pictures and shown in TensorBoard."""
+    """Number of results saved as pictures; TensorBoard shows a crop of each, always the same."""
+    tile: CountOrNone = 0
+    """Side of the LR tiles in which pictures are restored, halved if memory runs out; 0 starts with whole pictures."""
+
+    @property
+    def has_label_measures(self) -> bool:
+        """Whether it needs the labels of held-out groups."""
+        return any("." in name for name in self.metrics)
 
     def contradictions(self) -> Iterator[str]:
         """See `LossConfig.contradictions`."""
-        unknown = [name for name in self.metrics if name not in METRICS]
-        if unknown:
-            yield f"validation.metrics has {', '.join(unknown)}; {nearest(unknown[0], METRICS)}"
+        for name in self.metrics:
+            try:
+                parse_measure(name)
+            except HggtError as error:
+                yield f"validation.metrics: {error}"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -134,6 +144,8 @@ class CheckpointConfig:
     """Iterations between checkpoints; each also writes a file of weights, and all of those are kept."""
     keep: Count = 3
     """Number of checkpoints to keep."""
+    best: str = ""
+    """Measure of `validation.metrics` by which the best weights are kept in `best.safetensors`; empty for none."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

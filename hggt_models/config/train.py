@@ -42,7 +42,8 @@ DEFAULTS = {
 ROUNDING_KEYS = ("accumulate", "precision", "cudnn_benchmark", "deterministic")
 # So may these, which change how a run is executed and watched, not what it computes.
 FREE_KEYS = ("starts_from", "iterations", "checkpoint", "log", "validation.every", "validation.images",
-             "validation.metrics", "validation.shown", "compile", "channels_last", *ROUNDING_KEYS)  # fmt: skip
+             "validation.metrics", "validation.shown", "validation.tile", "compile", "channels_last",
+             *ROUNDING_KEYS)  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -166,12 +167,13 @@ class TrainConfig:
 
     def _contradictions(self) -> Iterator[str]:
         yield from self._size_contradictions()
-        yield from network_faults(self.generator, self.discriminator, self.scale, self.crop_px)
+        yield from self._network_contradictions()
         yield from self._loss_contradictions()
         for section in (self.loss, self.perceptual, self.validation):
             yield from section.contradictions()
         if self.deterministic and self.cudnn_benchmark:
             yield "deterministic and cudnn_benchmark are both true; expected one, because times vary"
+        yield from self._validation_contradictions()
         if self.warmup >= self.iterations:
             yield f"warmup is {self.warmup}, but iterations is {self.iterations}; expected fewer iterations of warm-up"
         if list(self.milestones) != sorted(set(self.milestones)):
@@ -193,6 +195,21 @@ class TrainConfig:
                 f"crop_px {self.crop_px} is too small for {', '.join(blind)} of perceptual.layers; expected {least_px} "
                 "or more, or a weight of 0"
             )
+
+    def _validation_contradictions(self) -> Iterator[str]:
+        validation, best = self.validation, self.checkpoint.best
+        if validation.has_label_measures and self.target == "picture":
+            yield "validation.metrics has label measures, but target is 'picture', whose pictures have no labels"
+        if best and best not in validation.metrics:
+            yield (
+                f"checkpoint.best is {best!r}, which validation does not compute; expected one of validation.metrics: "
+                f"{', '.join(validation.metrics)}"
+            )
+        elif best and not (validation.every and validation.pictures):
+            yield f"checkpoint.best is {best!r}, but validation.every or validation.pictures is 0; expected validation"
+
+    def _network_contradictions(self) -> Iterator[str]:
+        return network_faults(self.generator, self.discriminator, self.scale, self.crop_px, self.validation.tile)
 
     def _loss_contradictions(self) -> Iterator[str]:
         loss = self.loss

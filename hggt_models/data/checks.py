@@ -9,6 +9,7 @@ from hggt_data.errors import ImageError, TreeError
 from hggt_data.groups import GroupSource
 from hggt_data.io.pictures import PictureNote, check_picture, read_picture_size
 from hggt_data.io.text import format_examples
+from hggt_models.config.sections import TargetKind
 from hggt_models.config.train import TrainConfig
 from hggt_models.data.targets import GroupLabels
 
@@ -42,16 +43,21 @@ def require_usable_pictures(paths: Sequence[Path], source_px: int) -> tuple[list
 
 
 def require_usable_groups(
-    groups: GroupSource, numbers: Sequence[int], labelled: Sequence[GroupLabels], config: TrainConfig
+    groups: GroupSource,
+    numbers: Sequence[int],
+    labelled: Sequence[GroupLabels],
+    config: TrainConfig,
+    *,
+    target: TargetKind | None = None,
 ) -> None:
     """Check the pictures that a run may read of the groups in `numbers`; those of a group must have the same size.
 
-    `groups` and `labelled` are all groups and their labels.
+    `groups` and `labelled` are all groups and their labels; `target` is another one than that of the run.
     """
 
     def fault(number: int) -> _Fault | None:
         first: tuple[int, int] | None = None
-        for name in labelled[number].names(config.target):
+        for name in labelled[number].names(target or config.target):
             try:
                 info = groups.read_header(number, name)
             except ImageError as error:

@@ -33,6 +33,9 @@ from hggt_models.data.training_groups import open_training_groups, require_label
 _HELD_OUT_SHARE = 10  # at most one of so many source pictures; but one of 2 to 9
 
 
+Read = Callable[[], Pixels]
+
+
 @dataclass(frozen=True, slots=True)
 class HeldOut:
     """A picture to validate on.
@@ -41,11 +44,20 @@ class HeldOut:
         name: Name of its result file.
         source: Reads the pixels that its LR is made from.
         references: Read the pixels that the output is compared with; its score is the mean over them.
+        positives: Read the positives of its group, each with its agreement, for label measures.
+        negatives: Read its negatives.
     """
 
     name: str
-    source: Callable[[], Pixels]
-    references: tuple[Callable[[], Pixels], ...]
+    source: Read
+    references: tuple[Read, ...]
+    positives: tuple[tuple[Read, int], ...] = ()
+    negatives: tuple[Read, ...] = ()
+
+    @property
+    def labelled(self) -> tuple[Read, ...]:
+        """All positives and negatives."""
+        return (*(read for read, _ in self.positives), *self.negatives)
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +152,8 @@ def _open_groups(source: str, config: TrainConfig, revision: str | None, resumed
     )
     held_out = _spread(chosen.held_positions, config)
     require_usable_groups(groups, [*serving, *held_out], labelled, config)
+    if config.validation.has_label_measures:
+        require_usable_groups(groups, held_out, labelled, config, target="positive_negative")
     return TrainingData(
         source=source,
         noun="group",
@@ -157,9 +171,11 @@ def _open_groups(source: str, config: TrainConfig, revision: str | None, resumed
 
 
 def _held_out_group(groups: GroupSource, number: int, labelled: GroupLabels, target: TargetKind) -> HeldOut:
-    positives = [name for name, _ in labelled.positives] if target != "original" else []
-    references = tuple(partial(groups.read, number, name) for name in positives or [ORIGINAL])
-    return HeldOut(groups.ids[number], partial(groups.read, number, ORIGINAL), references)
+    source = partial(groups.read, number, ORIGINAL)
+    positives = tuple((partial(groups.read, number, name), agreement) for name, agreement in labelled.positives)
+    negatives = tuple(partial(groups.read, number, name) for name, _ in labelled.negatives)
+    references = tuple(read for read, _ in positives) if target != "original" else ()
+    return HeldOut(groups.ids[number], source, references or (source,), positives, negatives)
 
 
 def _open_pictures(folder: Path, config: TrainConfig, resumed: ResumeState | None) -> TrainingData:

@@ -1,9 +1,10 @@
 """What a run reports while it trains: losses, speed, validation and warnings. Only the leading process has a log."""
 
+import math
 import resource
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import torch
 
@@ -12,7 +13,7 @@ from hggt_models.memory import DeviceMemoryError
 from hggt_models.training.optimizers import learning_rate
 from hggt_models.training.run_log import RunLog
 from hggt_models.training.run_state import RunState
-from hggt_models.training.validation import Restored
+from hggt_models.training.validation import Validated
 
 
 class Progress:
@@ -70,15 +71,25 @@ class Progress:
         self._log.note(f"{done:,} of {end:,}  {losses}  {rate:.3g} it/s  {left} left  {memory_gb:.2f} GB")
         self._warn_of_negative_loss(means)
 
-    def log_validation(self, scores: Mapping[str, float], shown: Sequence[Restored]) -> None:
-        """Report the scores of a validation and keep its pictures."""
+    def log_validation(self, validated: Validated) -> None:
+        """Report the scores of a validation and keep its pictures; scores of some of the pictures with their number."""
         if not self._log:
             return
-        self._log.scalars(self._state.done, "validation", scores, {})
-        for restored in shown:
+        total = validated.num_pictures
+        partial = {name: number for name, number in validated.counts.items() if number < total}
+        about = {f"{name}.pictures": number for name, number in partial.items()}
+        if validated.tile:
+            about["tile"] = validated.tile
+        self._log.scalars(self._state.done, "validation", validated.scores, about)
+        for restored in validated.shown:
             self._log.picture(self._state.done, restored)
-        text = "  ".join(f"{name} {value:.4f}" for name, value in scores.items())
-        self._log.note(f"validation after {self._state.done:,}  {text}")
+        texts = [
+            f"{name} {validated.scores.get(name, math.nan):.4f}"
+            + (f" ({partial[name]} of {total})" if name in partial else "")
+            for name in validated.counts
+        ]
+        tiles = f"  in tiles of {validated.tile}" if validated.tile else ""
+        self._log.note(f"validation after {self._state.done:,}  {'  '.join(texts)}{tiles}")
 
     def _warn_of_negative_loss(self, means: Mapping[str, float]) -> None:
         """The negative loss has no lower bound: if it outweighs the others, they no longer control the output."""

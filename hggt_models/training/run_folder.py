@@ -3,6 +3,7 @@
 RUN/run.json                      settings and data of the run, and each time it was started
 RUN/data.json                     names of its pictures or groups, and whether it learns from each
 RUN/log.jsonl                     a line for each report of the losses and each validation
+RUN/best.safetensors              the network with the best value of `checkpoint.best`, if that is set
 RUN/weights/005000.safetensors    the network after 5000 iterations; all of them are kept
 RUN/checkpoints/005000/           everything needed to resume; the last few are kept
 """

@@ -15,6 +15,7 @@ from hggt_models.training.validation import Restored
 
 # An axis of our own: the step of Weights & Biases may never decrease, but that of a run that was killed does.
 _ITERATION = "iteration"
+_CROP_PX = 256
 
 
 class LogError(HggtError, ImportError):
@@ -68,19 +69,23 @@ class RunLog:
             self._wandb.log({**everything, _ITERATION: iteration})
 
     def picture(self, iteration: int, restored: Restored) -> None:
-        """Save a validated picture: LR, output and reference side by side."""
+        """Save a validated picture: LR, output and reference side by side.
+
+        TensorBoard and Weights & Biases get the crop in the middle, under the same name each time.
+        """
         scale = restored.reference.shape[0] // restored.lr.shape[0]
         enlarged = restored.lr.repeat(scale, 0).repeat(scale, 1)
         row: Pixels = np.concatenate([enlarged, restored.sr, restored.reference], axis=1)
         path = self._folder.picture_path(restored.name, iteration)
         path.parent.mkdir(parents=True, exist_ok=True)
         write_png(path, row)
+        crop = np.concatenate([_middle(pixels) for pixels in (enlarged, restored.sr, restored.reference)], axis=1)
         if self._board:
-            self._board.add_image(f"validation/{restored.name}", row, iteration, dataformats="HWC")
+            self._board.add_image(f"validation/{restored.name}", crop, iteration, dataformats="HWC")
         if self._wandb:
             import wandb
 
-            self._wandb.log({f"validation/{restored.name}": wandb.Image(row), _ITERATION: iteration})
+            self._wandb.log({f"validation/{restored.name}": wandb.Image(crop), _ITERATION: iteration})
 
     def close(self) -> None:
         """Write what is buffered, and end the progress bar."""
@@ -89,6 +94,12 @@ class RunLog:
             self._board.close()
         if self._wandb:
             self._wandb.finish()
+
+
+def _middle(pixels: Pixels) -> Pixels:
+    """The crop in the middle of a picture, at most `_CROP_PX` x `_CROP_PX`."""
+    top, left = (max(side - _CROP_PX, 0) // 2 for side in pixels.shape[:2])
+    return pixels[top : top + _CROP_PX, left : left + _CROP_PX]
 
 
 def _open_tensorboard(folder: RunFolder, start: int) -> Any:

@@ -5,6 +5,7 @@ import traceback
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import asdict
 from typing import Any
 
 import torch
@@ -18,6 +19,7 @@ from hggt_models.data.make_pairs import TrainingPairs
 from hggt_models.memory import ran_out_of_memory
 from hggt_models.networks.weights import first_line
 from hggt_models.runtime import Runtime, lost_another_process
+from hggt_models.training.best_weights import BestWeights
 from hggt_models.training.initial_network import describe_networks, initial_weights
 from hggt_models.training.learner import Learner
 from hggt_models.training.loss_meter import DivergedError, LossMeter, blank_loss
@@ -31,13 +33,10 @@ from hggt_models.training.prepare import (
 )
 from hggt_models.training.run_folder import RunFolder, State
 from hggt_models.training.switches import operation_without_deterministic_version
+from hggt_models.training.validation import Validated
 
-_INHERITED = (
-    "started_from",
-    "discriminator_started_from",
-    "data_license",
-    "settings_from",
-)  # keys of the weights' metadata
+# Keys of the weights' metadata.
+_INHERITED = ("started_from", "discriminator_started_from", "data_license", "settings_from")
 
 
 class RunState:
@@ -75,6 +74,9 @@ class RunState:
         self._meter = LossMeter(run.config.loss.pixel, starts_trained=run.init is not None)
         if checkpoint is not None:
             self._restore(*checkpoint)
+        self._best = BestWeights(folder, self._config.checkpoint.best)
+        if runtime.leads:
+            self.notes += self._best.restore() if self._resumes else self._best.forget()
         self._saved = self.done
         self._parts = (self.learner, self.loader.pool, self._meter)
         self.is_saving = False
@@ -256,23 +258,39 @@ class RunState:
         judge = run.init_discriminator
         first = {"path": str(judge), "sha256": sha256_of_file(judge)} if judge else None
         like = {"path": str(run.like.path), "sha256": run.like.sha256} if run.like else None
-        folder.write_record(
-            {
-                "schema_version": 1,
-                "run_id": self.run_id,
-                **self._metadata,
-                "config": run.config.to_json(),
-                "data": {"source": run.data.source, "revision": run.data.revision, **run.data.identity},
-                "initial": self._earlier.get("initial", initial),
-                "initial_discriminator": self._earlier.get("initial_discriminator", first),
-                "like": self._earlier.get("like", like),
-                "starts": [*self._earlier.get("starts", []), describe_start(run, self._runtime, self.done)],
-            }
-        )
+        self._record: State = {
+            "schema_version": 1,
+            "run_id": self.run_id,
+            **self._metadata,
+            "config": run.config.to_json(),
+            "data": {"source": run.data.source, "revision": run.data.revision, **run.data.identity},
+            "initial": self._earlier.get("initial", initial),
+            "initial_discriminator": self._earlier.get("initial_discriminator", first),
+            "like": self._earlier.get("like", like),
+            "best": asdict(self._best.best) if self._best.best else None,
+            "starts": [*self._earlier.get("starts", []), describe_start(run, self._runtime, self.done)],
+        }
+        folder.write_record(self._record)
         if not self._resumes:
             folder.write_names(run.data.names)
         elif not folder.has_weights(self.done):
             self._write_weights()
+
+    def record_validation(self, validated: Validated) -> None:
+        """Keep the weights if no validation was better, and record that and the tile; for the leading process."""
+        if not self._runtime.leads:
+            return
+        last_start = self._record["starts"][-1]
+        is_new = validated.tile != last_start.get("validation_tile")
+        last_start["validation_tile"] = validated.tile
+        with self._saving():
+            if self._best.update(self.done, validated, self.learner.result, self._weights_metadata()):
+                best = self._best.best
+                assert best is not None
+                self._record["best"], is_new = asdict(best), True
+                self.note(f"best so far: {best.measure} {best.value:.4f}, saved in {self._best.path}")
+            if is_new:
+                self._folder.write_record(self._record)
 
     def _restore(self, done: int, state: State, shares: list[dict[str, Any]]) -> None:
         runtime = self._runtime
@@ -293,8 +311,10 @@ class RunState:
         )
 
     def _write_weights(self) -> None:
-        metadata = {**self._metadata, "iteration": str(self.done)}
-        self._folder.write_weights(self.done, self.learner.result, metadata)
+        self._folder.write_weights(self.done, self.learner.result, self._weights_metadata())
+
+    def _weights_metadata(self) -> dict[str, str]:
+        return {**self._metadata, "iteration": str(self.done)}
 
     @contextmanager
     def _naming_last_checkpoint(self) -> Iterator[None]:

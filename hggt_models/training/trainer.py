@@ -20,7 +20,7 @@ from hggt_models.training.run_folder import RunFolder
 from hggt_models.training.run_log import RunLog
 from hggt_models.training.run_state import RunState
 from hggt_models.training.switches import switches_without_effect, torch_switches
-from hggt_models.training.validation import Validation
+from hggt_models.training.validation import Validation, open_validation
 from hggt_models.training.watchdog import Watchdog
 
 
@@ -81,8 +81,7 @@ def train_run(run: TrainingRun, runtime: Runtime) -> StopSignals:
         watchdog.watch_others()
         state = RunState(run, runtime, folder)
         stack.callback(state.loader.stop)
-        validates = run.data.held_out and config.validation.every
-        validation = Validation(run.data.held_out, config, runtime) if validates else None
+        validation = open_validation(run.data.held_out, config, runtime)
         log: RunLog | None = None
         if runtime.leads:
             state.record()
@@ -144,8 +143,9 @@ def _loop(
             progress.log_losses(state.take_loss_means())
         if validation and (at_end or state.done % config.validation.every == 0):
             with state.saved_if_it_fails():
-                scores, shown = validation.run(state.learner.result)
-            progress.log_validation(scores, shown)
+                validated = validation.run(state.learner.result)
+            progress.log_validation(validated)
+            state.record_validation(validated)
             progress.restart_clock()
         if stopping or state.done % config.checkpoint.every == 0:
             state.save()

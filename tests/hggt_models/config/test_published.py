@@ -132,7 +132,8 @@ TRAINABLE_PARAMETERS = {
 OURS = {
     "accumulate", "channels_last", "compile", "cudnn_benchmark", "deterministic", "seed",
     "validation.every", "validation.pictures", "validation.images", "validation.metrics", "validation.shown",
-    "checkpoint.every", "checkpoint.keep",
+    "validation.tile",
+    "checkpoint.every", "checkpoint.keep", "checkpoint.best",
     "log.every", "log.tensorboard", "log.wandb",
     "degradation.generalized_beta", "degradation.plateau_beta",  # of kinds of kernels that no published run has
 }

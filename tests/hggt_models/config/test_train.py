@@ -259,6 +259,23 @@ def test_a_value_at_the_end_of_its_range_is_accepted(changes: dict[str, Any]) ->
         ({"deterministic": True, "cudnn_benchmark": True}, "deterministic and cudnn_benchmark are both true"),
         ({"milestones": [5, 4]}, r"milestones are \[5, 4\]; expected increasing numbers"),
         ({"pool_size": 11}, "pool_size 11 is less than batch_size 12; expected 0, or at least that"),
+        (
+            {"checkpoint": {"best": "lpips"}},
+            "best is 'lpips', which validation does not compute; expected one of",
+        ),
+        (
+            {"checkpoint": {"best": "psnr"}, "validation": {"every": 0}},
+            "checkpoint.best is 'psnr', but",
+        ),
+        ({"validation": {"metrics": ["fid"]}}, "validation.metrics: fid compares sets of pictures"),
+        (
+            {"validation": {"metrics": ["psnr.best_of_positives"]}, "target": "picture"},
+            "validation.metrics has label measures, but target is 'picture', whose pictures have no labels",
+        ),
+        (
+            {"generator": {"name": "swinir"}, "validation": {"tile": 100}},
+            "validation.tile is 100; expected a multiple",
+        ),
         ({"loss": {"pixel": 0, "perceptual": 0, "adversarial": 0}}, "all losses have weight 0"),
         ({"loss": {"pixel": 0, "perceptual": 0, "adversarial_form": "hinge"}}, "'hinge', which may be negative"),
         ({"loss": {"negative": 300}}, "loss.negative is 300 and target is 'positive'; expected a weight with"),
@@ -272,7 +289,10 @@ def test_a_value_at_the_end_of_its_range_is_accepted(changes: dict[str, Any]) ->
             {"crop_px": 8},
             "crop_px 8 is too small for conv5_4 of perceptual.layers; expected 16 or more, or a weight of 0",
         ),
-        ({"validation": {"metrics": ["psnr", "sim"]}}, "validation.metrics has sim; did you mean 'ssim'?"),
+        (
+            {"validation": {"metrics": ["psnr", "sim"]}},
+            "metrics: metric 'sim' is not known; did you mean 'ssim'?",
+        ),
         (
             {"degradation": {"resize_scale": [0.5, 0.8]}},
             "degradation.resize_scale is .*; expected a range that contains 1",
@@ -324,7 +344,7 @@ def test_all_contradictions_are_named_in_one_message() -> None:
         )
     for fault in (
         *("crop_px 1030 is more", "crop_px 1030 is not a multiple of degradation.scale", "not a multiple of 8"),
-        *("milestones are", "loss.negative is 3", "loss.artifact_map needs", "validation.metrics has nothing"),
+        *("milestones are", "loss.negative is 3", "loss.artifact_map needs", "metric 'nothing' is not known"),
     ):
         assert fault in str(caught.value)
 

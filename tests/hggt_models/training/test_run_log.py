@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from hggt_data.io.images import read_pixels
+from hggt_data.io.images import decode_png, read_pixels
 from hggt_models.config.sections import LogConfig
 from hggt_models.training.run_folder import RunFolder
 from hggt_models.training.run_log import LogError, RunLog
@@ -71,6 +71,29 @@ def test_a_validated_picture_is_kept_beside_its_lr_and_reference(tmp_path: Path)
     assert np.array_equal(row[:, :16], lr.repeat(4, 0).repeat(4, 1))
     assert np.array_equal(row[:, 16:32], sr)
     assert np.array_equal(row[:, 32:], reference)
+
+
+def test_tensorboard_shows_the_same_crop_of_a_picture_over_time(tmp_path: Path) -> None:
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    folder = RunFolder(tmp_path)
+    log = RunLog(folder, LogConfig(), {}, 0, 4, "id")
+    random = np.random.default_rng(0)
+    lr, reference = (random.integers(0, 256, (height, height * 4 // 3, 3), np.uint8) for height in (75, 300))
+    for iteration in (2, 4):
+        log.picture(iteration, Restored("a", lr, np.full_like(reference, iteration), reference))
+    log.close()
+    events = EventAccumulator(str(tmp_path / "tensorboard"))
+    events.Reload()
+    assert events.Tags()["images"] == ["validation/a"]
+    shown = events.Images("validation/a")
+    assert [image.step for image in shown] == [2, 4]
+    enlarged = lr.repeat(4, 0).repeat(4, 1)
+    for image in shown:
+        parts = decode_png(image.encoded_image_string).reshape(256, 3, 256, 3).swapaxes(0, 1)  # (parts, 256, 256, 3)
+        expected = (enlarged, np.full_like(reference, image.step), reference)
+        for part, whole in zip(parts, expected, strict=True):
+            assert np.array_equal(part, whole[22:278, 72:328])
 
 
 def test_weights_and_biases_gets_losses_and_scores(

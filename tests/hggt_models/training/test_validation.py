@@ -1,5 +1,7 @@
 import math
+import sys
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -7,9 +9,16 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from hggt_data.groups import Group
 from hggt_data.io.images import Pixels
+from hggt_data.loading import open_groups
+from hggt_eval.metrics import METRICS, MetricSettings, pyiqa_metrics
+from hggt_eval.metrics.niqe import niqe
 from hggt_eval.metrics.psnr import psnr
-from hggt_eval.metrics.ssim import ssim
+from hggt_eval.metrics.ssim import Ssim, ssim
+from hggt_eval.scores.label_measures import measure_labels
+from hggt_eval.scores.scores import GroupScores
+from hggt_models.config.reader import ConfigError
 from hggt_models.config.recipes import load_config
 from hggt_models.config.train import TrainConfig
 from hggt_models.data.training_data import HeldOut, open_training_data
@@ -20,7 +29,7 @@ from hggt_models.memory import DeviceMemoryError
 from hggt_models.networks import Network, NetworkArgs
 from hggt_models.runtime import Runtime
 from hggt_models.training import validation
-from hggt_models.training.validation import Validation
+from hggt_models.training.validation import Validation, share_of
 from tests.hggt_models.training.runs import small
 
 ALONE = Runtime()
@@ -55,7 +64,9 @@ def test_scores_are_means_over_pictures_of_means_over_their_references(groups: P
     held_out = open_training_data(str(groups), settings).held_out
     assert held_out
     network = Nearest().train()
-    scores, shown = Validation(held_out, settings, ALONE).run(network)
+    found = Validation(held_out, settings, ALONE).run(network)
+    scores, shown = found.scores, found.shown
+    assert found.counts == {"psnr": len(held_out), "ssim": len(held_out)}
     assert network.training
     expected = []
     for one in held_out:
@@ -82,9 +93,9 @@ def test_an_output_that_is_not_finite_is_an_error_that_names_the_picture(groups:
 def test_the_lr_stays_the_same_from_one_validation_to_the_next(groups: Path) -> None:
     settings = config()
     validation = Validation(open_training_data(str(groups), settings).held_out, settings, ALONE)
-    assert validation.run(Nearest())[0] == validation.run(Nearest())[0]
+    assert validation.run(Nearest()).scores == validation.run(Nearest()).scores
     again = Validation(open_training_data(str(groups), settings).held_out, settings, ALONE)
-    assert again.run(Nearest())[0] == validation.run(Nearest())[0]
+    assert again.run(Nearest()).scores == validation.run(Nearest()).scores
 
 
 def test_infinite_scores_of_identical_images_do_not_count() -> None:
@@ -94,10 +105,66 @@ def test_infinite_scores_of_identical_images_do_not_count() -> None:
     )
     noisy = np.random.default_rng(0).integers(0, 256, (32, 32, 3), np.uint8)
     held_out = [HeldOut("grey", lambda: grey, (lambda: grey,)), HeldOut("noisy", lambda: noisy, (lambda: noisy,))]
-    scores, _ = Validation(held_out, settings, ALONE).run(Nearest())
-    alone, _ = Validation(held_out[1:], settings, ALONE).run(Nearest())
-    assert scores["psnr"] == alone["psnr"]
-    assert np.isfinite(scores["psnr"])
+    both = Validation(held_out, settings, ALONE).run(Nearest())
+    alone = Validation(held_out[1:], settings, ALONE).run(Nearest())
+    assert both.scores["psnr"] == alone.scores["psnr"]
+    assert np.isfinite(both.scores["psnr"])
+    assert both.counts == {"psnr": 1, "ssim": 2}
+
+
+def test_label_measures_are_those_of_hggt_eval(groups: Path) -> None:
+    """Also if the run itself learns from originals only."""
+    names = ("psnr", "psnr.best_of_positives", "psnr.distance_to_negatives", "psnr.by_agreement.3")
+    settings = config(f"validation.metrics={list(names)}".replace("'", '"'), "target=original", "validation.images=6")
+    held_out = open_training_data(str(groups), settings).held_out
+    validated = Validation(held_out, settings, ALONE).run(Nearest())
+    scored, numbers = [], {}
+    by_id = {group.id: group for group in open_groups(groups)}
+    for one in held_out:
+        group, lr = by_id[one.name], degrade_picture(one.source(), settings.degradation, f"0/validation/{one.name}")
+
+        def scores(group: Group, names: tuple[str, ...], sr: Pixels) -> dict[str, dict[str, float]]:
+            return {name: {"psnr": psnr(sr, group.read(name))} for name in names}
+
+        sr = enlarged(lr)
+        numbers[one.name] = psnr(sr, group.read("original"))
+        agreement = dict(zip(group.candidates, group.agreement, strict=True))
+        positives, negatives = scores(group, group.positives, sr), scores(group, group.negatives, sr)
+        scored.append(GroupScores(group.id, "", "", {}, positives, negatives=negatives, agreement=agreement))
+    expected = measure_labels(scored, [METRICS["psnr"]])
+    means = (expected.best_of_positives, expected.distance_to_negatives, expected.by_agreement[3])
+    assert validated.scores["psnr"] == pytest.approx(np.mean(list(numbers.values())))
+    for name, mean in zip(names[1:], means, strict=True):
+        assert validated.scores[name] == pytest.approx(mean["psnr"].value)
+        assert validated.counts[name] == mean["psnr"].num_groups > 0
+
+
+def test_metrics_without_reference_rate_the_output_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pictures for which one is undefined, such as a flat output, do not count."""
+    package = ModuleType("pyiqa")
+    package.create_metric = lambda name, device: lambda images: images.mean()  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "pyiqa", package)
+    monkeypatch.setattr(pyiqa_metrics, "find_spec", lambda _: None)
+    flat = np.full((208, 208, 3), 128, np.uint8)
+    noisy = np.random.default_rng(0).integers(0, 256, (208, 208, 3), np.uint8)
+    held_out = [HeldOut(name, lambda p=p: p, (lambda p=p: p,)) for name, p in (("flat", flat), ("noisy", noisy))]  # type: ignore[misc]
+    noiseless = ("degradation.gaussian_probability=1", "degradation.gaussian_sigma_8bit=[0,0]")
+    settings = config('validation.metrics=["niqe", "musiq"]', "validation.shown=2", *noiseless)
+    validation = Validation(held_out, settings, ALONE)
+    validation.check()
+    found = validation.run(Nearest())
+    border = MetricSettings().border
+    assert found.counts == {"niqe": 1, "musiq": 2}
+    assert found.scores["niqe"] == pytest.approx(niqe(found.shown[1].sr))
+    inside = [one.sr[border:-border, border:-border] / 255 for one in found.shown]
+    assert found.scores["musiq"] == pytest.approx(np.mean([pixels.mean() for pixels in inside]), rel=1e-5)
+
+
+def test_a_label_measure_without_candidates_is_refused() -> None:
+    grey = np.full((32, 32, 3), 128, np.uint8)
+    held_out = [HeldOut("grey", lambda: grey, (lambda: grey,), positives=((lambda: grey, 3),))]
+    with pytest.raises(ConfigError, match="but none of 1 held-out groups has the candidates"):
+        Validation(held_out, config('validation.metrics=["psnr.distance_to_negatives"]'), ALONE)
 
 
 class Unjoined(Runtime):
@@ -110,17 +177,26 @@ class Unjoined(Runtime):
         return flag
 
 
-def test_processes_share_the_pictures() -> None:
+@pytest.mark.parametrize("number", [1, 5, 8, 64])
+@pytest.mark.parametrize("world", [1, 2, 3, 8])
+def test_processes_share_the_pictures_and_the_leading_one_has_those_that_are_shown(number: int, world: int) -> None:
+    shown = min(4, number)
+    shares = [list(range(number))[share_of(number, shown, rank, world)] for rank in range(world)]
+    assert [one for share in shares for one in share] == list(range(number))
+    assert len(shares[0]) >= shown
+    assert max(map(len, shares)) <= max(shown, -(-number // world))
+
+
+def test_only_the_leading_process_shows_results() -> None:
     grey = np.full((32, 32, 3), 128, np.uint8)
     held_out = [HeldOut(str(number), lambda: grey, (lambda: grey,)) for number in range(5)]
-    settings = config("validation.shown=9")
-    seen = [Validation(held_out, settings, Unjoined(rank, 2)).run(Nearest())[1] for rank in range(2)]
-    assert [[one.name for one in shown] for shown in seen] == [["0", "2", "4"], ["1", "3"]]
+    seen = [Validation(held_out, config("validation.shown=2"), Unjoined(rank, 2)).run(Nearest()) for rank in range(2)]
+    assert [[one.name for one in validated.shown] for validated in seen] == [["0", "1"], []]
 
 
 def test_a_picture_is_cropped_to_a_multiple_of_the_scale() -> None:
     odd = np.random.default_rng(0).integers(0, 256, (33, 38, 3), np.uint8)
-    _, shown = Validation([HeldOut("odd", lambda: odd, (lambda: odd,))], config(), ALONE).run(Nearest())
+    shown = Validation([HeldOut("odd", lambda: odd, (lambda: odd,))], config(), ALONE).run(Nearest()).shown
     assert shown[0].sr.shape == shown[0].reference.shape == (32, 36, 3)
 
 
@@ -139,8 +215,10 @@ def test_a_picture_that_is_too_large_for_memory_is_restored_in_tiles(monkeypatch
     notes: list[str] = []
     validation.tiler.on_smaller_tile = lambda reason, tile: notes.append(f"{reason}: {tile}")
     for _ in range(2):
-        _, [shown] = validation.run(Nearest())
+        validated = validation.run(Nearest())
+        [shown] = validated.shown
         assert np.array_equal(shown.sr, enlarged(shown.lr))
+        assert validated.tile == 64
     assert tiles == [None, 64, 64]
     assert notes == ["too large: 64"]
 
@@ -152,7 +230,7 @@ def test_a_metric_without_memory_is_named(monkeypatch: pytest.MonkeyPatch) -> No
     def fails(*_: object) -> None:
         raise torch.OutOfMemoryError("CUDA out of memory.")
 
-    monkeypatch.setattr(type(validation._comparers["ssim"]), "describe", fails)
+    monkeypatch.setattr(Ssim, "describe", fails)
     with pytest.raises(DeviceMemoryError) as caught:
         validation.run(Nearest())
     assert str(caught.value) == (
