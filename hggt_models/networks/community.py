@@ -1,5 +1,6 @@
 """Networks that spandrel (the extra `community`) recognises from weights: to run them, or to train them further."""
 
+import copy
 from dataclasses import dataclass
 from typing import Any
 
@@ -81,12 +82,10 @@ def _gives_same(network: ExternalNetwork, other: Network) -> bool:
     """Whether two networks give the same result, apart from rounding, for an image."""
     side = max(_SIDE, network.traits.minimum, network.traits.multiple_of)
     images = torch.rand(1, 3, side, side, generator=torch.Generator().manual_seed(0))
-    was_training = network.training
-    network.eval()
+    running = copy.deepcopy(network).eval()  # which may change its weights
     with torch.no_grad():
-        ours = network(images.to(next(network.parameters()).device)).cpu().clamp(0, 1)
+        ours = running(images.to(next(network.parameters()).device)).cpu().clamp(0, 1)
         theirs = other.eval()(images)
-    network.train(was_training)
     return ours.shape == theirs.shape and bool((ours - theirs).abs().max() < _LARGEST_DIFFERENCE)
 
 

@@ -11,7 +11,7 @@ from hggt_models.networks.weights import first_line
 _SIDES = {1: 17, 2: 22, 4: 20, 8: 24, 16: 48, 32: 96, 64: 192}
 _USUAL = 64
 _LEAST_SIDE = 16
-_STRIP_PX = 32  # the short side of strips in which distances are measured
+_STRIP_PX = 16  # the short side of strips in which distances are measured
 _STRIPS_PX = (256, 1024)  # their long sides; the longer one holds the 349 pixels of ESRGAN each way
 _EQUAL = 1e-9  # relative to the largest value, in double precision
 _FAILURES = (RuntimeError, ValueError, ArithmeticError, LookupError, TypeError, AssertionError)
