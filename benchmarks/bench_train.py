@@ -44,7 +44,7 @@ from hggt_models.data.loader import PairLoader
 from hggt_models.data.make_pairs import TrainingPairs
 from hggt_models.data.training_data import open_training_data
 from hggt_models.runtime import Runtime, open_runtime
-from hggt_models.training import learner as learner_module
+from hggt_models.training import generator_losses
 from hggt_models.training.learner import Learner
 from hggt_models.training.loss_meter import LossMeter, blank_loss
 from hggt_models.training.optimizers import learning_rate
@@ -251,7 +251,7 @@ def our_step(
         optimizer.register_step_post_hook(lambda *_: watch.begin("rest"))
     for owner, name, part, after in (
         (learner.ema, "update", "optimizers and EMA", "rest"),
-        (learner_module, "negative_loss", "negative", "rest"),
+        (generator_losses, "negative_loss", "negative", "rest"),
         (maker, "negative_map", "negative", "degradation and pool"),
     ):
         mock.patch.object(owner, name, watch.watched(getattr(owner, name), part, after)).start()

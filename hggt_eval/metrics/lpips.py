@@ -39,7 +39,7 @@ class Lpips(Comparer[list[Tensor]]):
         super().__init__(settings)
         convolutions = load_convolutions(self.backbone, self.settings.weights_dir, advice=self.settings.weights_advice)
         self._record(convolutions)
-        network = _network(self.network, convolutions.weights)
+        network = load_lpips(self.network, convolutions.weights)
         # Channels last save a quarter of AlexNet's time on a CPU.
         self._network = network.to(self.settings.device).to(memory_format=torch.channels_last)
 
@@ -77,8 +77,8 @@ class LpipsVgg(Lpips):
     network = "vgg"
 
 
-def _network(name: str, convolutions: Mapping[str, Tensor]) -> lpips.LPIPS:
-    """The package's network with these convolutions and its own linear layers of version 0.1."""
+def load_lpips(name: str, convolutions: Mapping[str, Tensor]) -> lpips.LPIPS:
+    """The package's network (`alex` or `vgg`), frozen, with these convolutions and its linear layers of version 0.1."""
     with torch.device("meta"), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the package calls torchvision in an old way that still works
         network = lpips.LPIPS(net=name, pretrained=False, pnet_rand=True, verbose=False)

@@ -21,12 +21,16 @@ from hggt_models.networks.external_classes import EXTERNAL_FORMS
 from hggt_models.networks.vgg import LAYERS, smallest_px
 
 Compiled = Literal["generator", "discriminator", "perceptual"]
-TargetKind = Literal["picture", "original", "positive", "positive_negative"]
+TargetKind = Literal["picture", "original", "positive", "positive_negative", "preference"]
+PositiveRule = Literal["uniform", "agreement", "best", "nearest", "all"]
 Count = Annotated[int, Field(gt=0)]
 CountOrNone = Annotated[int, Field(ge=0)]
 Weight = Annotated[float, Field(ge=0)]
 Share = Annotated[float, Field(ge=0, lt=1)]
 WindowPx = Annotated[int, Field(ge=3)]
+BOUNDED_FORMS = ("triplet", "dpo")  # of the negative loss
+WHOLE_GROUP = ("nearest", "all")  # rules that need all positives of a group
+PAIR_TARGETS = ("positive_negative", "preference")  # targets that also move away from a picture
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -53,13 +57,21 @@ class LossConfig:
     adversarial_form: AdversarialForm = "vanilla"
     """Form of the adversarial loss: cross-entropy, least squares, hinge or relativistic average (ESRGAN)."""
     negative: Weight = 0.0
-    """Weight of the negative loss: the distance to the negative, which training increases."""
+    """Weight of the negative loss, in the form of `negative_form`."""
+    negative_form: Literal["published", "margin", "triplet", "dpo"] = "published"
+    """Form of the negative loss, see docs/training.md: only the published one has no bound."""
     negative_window_px: WindowPx = 3
     """Side of the window in which the negative loss measures local variance."""
     negative_power: Annotated[float, Field(gt=0)] = 0.75
     """Exponent of that variance in the artefact map of the negative loss."""
     negative_margin: Weight = 0.0
-    """Distance beyond which a sample is not pushed further from its negative; 0 sets no bound, as published."""
+    """Distance beyond which the form `margin` does not push a sample further from its negative."""
+    triplet_margin: Annotated[float, Field(gt=0, le=1)] = 0.5
+    """Margin of the form `triplet`, as a share of the distance between positive and negative."""
+    negative_distance: Literal["pixel", "vgg", "lpips"] = "pixel"
+    """Distance of the form `dpo`: of pixels, of VGG19 features, or the square root of LPIPS."""
+    dpo_beta: Annotated[float, Field(gt=0)] = 1.0
+    """Factor of the form `dpo`: how soon it is content with a preference; the preference is between -2 and 2."""
     artifact_map: Weight = 0.0
     """Weight of the L1 loss on LDL's artefact map."""
     artifact_window_px: WindowPx = 7
@@ -70,6 +82,18 @@ class LossConfig:
         for key in ("negative_window_px", "artifact_window_px"):
             if getattr(self, key) % 2 == 0:
                 yield f"loss.{key} is {getattr(self, key)}; expected an odd number"
+        if self.negative_form == "margin" and not self.negative_margin:
+            yield "loss.negative_form is 'margin', but loss.negative_margin is 0; expected more than 0"
+        if self.negative_form in BOUNDED_FORMS and self.negative_margin:
+            yield (
+                f"loss.negative_margin is {self.negative_margin:g}, but loss.negative_form {self.negative_form!r} "
+                "has a bound of its own; expected 0"
+            )
+        if self.negative_form == "dpo" and not (self.pixel or self.perceptual):
+            yield (
+                "loss.negative_form 'dpo' lets the output move away from the chosen picture, too; expected a weight of "
+                "loss.pixel or loss.perceptual, which pull it there"
+            )
         if not any((self.pixel, self.perceptual, self.adversarial, self.artifact_map)):
             yield "all losses have weight 0; expected one that the network can learn from"
         elif self.adversarial_form == "hinge" and not any((self.pixel, self.perceptual, self.artifact_map)):
@@ -158,6 +182,21 @@ class LogConfig:
     """Write TensorBoard event files."""
     wandb: str = ""
     """Weights & Biases project to log to; empty for none."""
+
+
+def target_contradictions(target: TargetKind, positives: PositiveRule, negative: float, sharpen: bool) -> Iterator[str]:
+    """What does not fit the target, one sentence each; `negative` is the weight of the negative loss."""
+    if (negative > 0) != (target in PAIR_TARGETS):
+        yield (
+            f"loss.negative is {negative:g} and target is {target!r}; expected a weight with the targets "
+            "'positive_negative' and 'preference', and 0 with any other"
+        )
+    if positives != "uniform" and target not in ("positive", "positive_negative"):
+        yield (
+            f"positives is {positives!r}, but the target {target!r} does not choose among positives; expected 'uniform'"
+        )
+    if positives in WHOLE_GROUP and sharpen:
+        yield f"positives {positives!r} cannot be combined with sharpen; expected one of them"
 
 
 def read_network(value: Any) -> NetworkConfig:

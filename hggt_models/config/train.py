@@ -22,13 +22,16 @@ from hggt_models.config.sections import (
     LossConfig,
     NetworkConfig,
     PerceptualConfig,
+    PositiveRule,
     Share,
     TargetKind,
     ValidationConfig,
     Weight,
     read_network,
+    target_contradictions,
 )
 from hggt_models.degradation.settings import PUBLISHED, DegradationSettings
+from hggt_models.losses.distance import LPIPS_SMALLEST_PX
 from hggt_models.losses.perceptual import OFFICIAL_LAYERS
 from hggt_models.networks.vgg import smallest_px
 
@@ -66,6 +69,8 @@ class TrainConfig:
     """Recipe whose network the published run starts from; only named in a message if a run starts without weights."""
     target: TargetKind = "positive"
     """Image that the losses compare the output with, see docs/training.md."""
+    positives: PositiveRule = "uniform"
+    """Which positive of a group that image is, see docs/training.md: one at random, as published."""
     source_px: Count = 512
     """Side of the square that is cut from a picture and degraded."""
     crop_px: Count = 256
@@ -152,6 +157,20 @@ class TrainConfig:
         return self.loss.adversarial > 0
 
     @property
+    def needs_start(self) -> bool:
+        """Whether a loss compares with the network that the run started from, which is never trained."""
+        return self.loss.negative > 0 and self.loss.negative_form == "dpo"
+
+    @property
+    def uses_vgg(self) -> bool:
+        """Whether a loss compares features of VGG19."""
+        return self.loss.perceptual > 0 or self.measures_preference("vgg")
+
+    def measures_preference(self, distance: str) -> bool:
+        """Whether the form `dpo` of the negative loss uses this distance."""
+        return self.needs_start and self.loss.negative_distance == distance
+
+    @property
     def free_keys(self) -> tuple[str, ...]:
         """Settings, or sections of them, that may have other values when the run resumes."""
         is_fixed = self.schedule == "cosine"  # its length determines every rate
@@ -189,7 +208,9 @@ class TrainConfig:
                 yield f"{key} {side} is not a multiple of degradation.scale {self.scale}"
         if self.has_discriminator and self.discriminator.name == DISCRIMINATOR and self.crop_px % 8:
             yield f"crop_px {self.crop_px} is not a multiple of 8, as the discriminator requires"
-        if self.loss.perceptual and (blind := self.perceptual.blind_layers(self.crop_px)):
+        if self.measures_preference("lpips") and self.crop_px < LPIPS_SMALLEST_PX:
+            yield f"crop_px {self.crop_px} is too small for LPIPS; expected {LPIPS_SMALLEST_PX} or more"
+        if self.uses_vgg and (blind := self.perceptual.blind_layers(self.crop_px)):
             least_px = max(map(smallest_px, blind))
             yield (
                 f"crop_px {self.crop_px} is too small for {', '.join(blind)} of perceptual.layers; expected {least_px} "
@@ -213,15 +234,12 @@ class TrainConfig:
 
     def _loss_contradictions(self) -> Iterator[str]:
         loss = self.loss
-        if (loss.negative > 0) != (self.target == "positive_negative"):
-            yield (
-                f"loss.negative is {loss.negative:g} and target is {self.target!r}; expected a weight with the target "
-                "'positive_negative', and 0 with any other"
-            )
+        yield from target_contradictions(self.target, self.positives, loss.negative, self.sharpen)
         if loss.artifact_map and not self.ema_decay:
             yield "loss.artifact_map needs the moving average, but ema_decay is 0; expected more than 0"
-        if loss.perceptual and not any(self.perceptual.layers.values()):
-            yield f"loss.perceptual is {loss.perceptual:g}, but all perceptual.layers have weight 0"
+        if self.uses_vgg and not any(self.perceptual.layers.values()):
+            user = f"loss.perceptual is {loss.perceptual:g}" if loss.perceptual else "loss.negative_distance is 'vgg'"
+            yield f"{user}, but all perceptual.layers have weight 0"
 
 
 READER = TypeAdapter(TrainConfig)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from hggt_models.config.sections import BOUNDED_FORMS, PAIR_TARGETS, WHOLE_GROUP
 from hggt_models.config.train import TrainConfig
 from hggt_models.degradation.chain import RandomNumbers, degrade
 from hggt_models.degradation.random_source import RandomSource
@@ -24,9 +25,14 @@ class TrainingPairs:
         lr: The generator's input, `scale` times smaller than the others.
         target: Image that the pixel and perceptual losses compare the output with.
         real: Real input of the discriminator and reference of LDL's artefact map: the target before it is sharpened.
-        negative: Image that the output should differ from; None except for the target `positive_negative`.
-        negative_map: (N, 1, H, W), weight of each pixel of the negative.
+        negative: Image that the output should differ from; None except for the targets `positive_negative` and
+            `preference`.
+        negative_map: (N, 1, H, W), weight of each pixel of the negative; None for the form `dpo` of the negative loss.
         has_negative: (N,), whether a sample has a negative.
+        chosen: Image that the forms `triplet` and `dpo` compare with the negative; None for the others.
+        targets: (N, K, 3, H, W), all positives, of which `target` is the first; None unless `positives` is `nearest` or
+            `all`.
+        has_target: (N, K), which of them are not repetitions.
     """
 
     lr: Tensor
@@ -35,6 +41,9 @@ class TrainingPairs:
     negative: Tensor | None = None
     negative_map: Tensor | None = None
     has_negative: Tensor | None = None
+    chosen: Tensor | None = None
+    targets: Tensor | None = None
+    has_target: Tensor | None = None
 
 
 class PairMaker:
@@ -67,12 +76,18 @@ class PairMaker:
             else:
                 whole = source_images if compared == 0 else sharpen(_as_images(pictures[:, compared]))
                 pairs["target"] = crop(whole)
-        if config.target == "positive_negative":
+        has_pair = config.target in PAIR_TARGETS
+        if config.positives in WHOLE_GROUP:
+            others = pictures[:, 4 if has_pair else 2 :].unbind(1)
+            pairs["targets"] = torch.stack([pairs.pop("target"), *map(crop, others)], 1)
+            pairs["has_target"] = batch["has_target"]
+        if has_pair:
             original, positive, negative = (crop(pictures[:, k]) for k in (0, 2, 3))
-            pairs |= {
-                "negative": negative,
-                "has_negative": batch["has_negative"],
-                "negative_map": negative_map(
+            pairs |= {"negative": negative, "has_negative": batch["has_negative"]}
+            if config.loss.negative_form in BOUNDED_FORMS:
+                pairs["chosen"] = positive
+            if config.loss.negative_form != "dpo":
+                pairs["negative_map"] = negative_map(
                     _as_images(original),
                     _as_images(positive),
                     _as_images(negative),
@@ -82,14 +97,15 @@ class PairMaker:
                     batch["num_annotators"],
                     window_px=config.loss.negative_window_px,
                     power=config.loss.negative_power,
-                ),
-            }
+                )
         return pairs
 
     @staticmethod
     def open(pairs: Mapping[str, Tensor]) -> TrainingPairs:
         """Pairs from `make` as float32 images."""
         images = {name: _as_images(value) if value.dtype == torch.uint8 else value for name, value in pairs.items()}
+        if "targets" in images:
+            images["target"] = images["targets"][:, 0]
         return TrainingPairs(**{"real": images["target"], **images})
 
     def _corners(self, lr: Tensor, sources: RandomNumbers | Sequence[RandomSource]) -> list[tuple[int, int]]:

@@ -21,13 +21,13 @@ from hggt_data.io.names import by_look, look
 from hggt_data.io.pictures import PICTURE_ENDINGS, describe_notes, is_picture_name, read_picture
 from hggt_data.io.text import plural
 from hggt_data.schema import ORIGINAL, PatchGroup, source_picture
-from hggt_models.config.sections import TargetKind
+from hggt_models.config.sections import BOUNDED_FORMS, PAIR_TARGETS, WHOLE_GROUP, TargetKind
 from hggt_models.config.train import TrainConfig
 from hggt_models.data.checks import require_usable_groups, require_usable_pictures
 from hggt_models.data.group_dataset import GroupDataset
 from hggt_models.data.picture_dataset import PictureDataset
 from hggt_models.data.samples import SampleDataset
-from hggt_models.data.targets import GroupLabels
+from hggt_models.data.targets import GroupLabels, most_positives
 from hggt_models.data.training_groups import open_training_groups, require_labels_and_originals
 
 _HELD_OUT_SHARE = 10  # at most one of so many source pictures; but one of 2 to 9
@@ -119,27 +119,33 @@ def open_training_data(
 
 def _open_groups(source: str, config: TrainConfig, revision: str | None, resumed: ResumeState | None) -> TrainingData:
     target = config.target
-    groups = open_training_groups(source, revision)
+    groups = open_training_groups(source, revision, accepts_pairs=target == "preference")
     labelled: list[GroupLabels] = []
     names: list[str] = []
 
     def kept() -> Iterator[PatchGroup]:
         for group in groups:
-            labelled.append(GroupLabels.of(group))
+            labelled.append(GroupLabels.of(group, target))
             names.append(f"{group.id} {hash_labels([group])[:16]}")
             yield group
 
     digest = hash_labels(kept())  # reads each label once for all
-    require_labels_and_originals(groups, labelled)
+    require_labels_and_originals(groups, labelled, accepts_pairs=target == "preference")
     images = [source_picture(f"{name}-0-0") for name in groups.image_names]  # the place protects numbers in a name
-    identity = {"kind": "groups", "labels_sha256": digest}
+    identity: dict[str, Any] = {"kind": "groups", "labels_sha256": digest}
+    if config.positives in WHOLE_GROUP:  # a run that resumes with a part of its data keeps the size of its samples
+        identity["num_positives"] = most_positives(labelled)
     chosen = _choose(identity, names, images, [one.serves(target) for one in labelled], config, resumed)
     serving, held = chosen.positions, chosen.held
     if not serving:
+        missing, remedy = f"the labels that the target {target!r} requires", "check that the data is labelled"
+        if target == "preference":
+            missing, remedy = "a preference pair", f"{remedy}, or has votes on pairs that are not all ties"
         raise TreeError(
-            f"{source}: none of {plural(len(groups), 'group')} has the labels that the target {target!r} requires "
-            f"({plural(len(held), 'source picture')} held out); check that the data is labelled"
+            f"{source}: none of {plural(len(groups), 'group')} has {missing} ({plural(len(held), 'source picture')} "
+            f"held out); {remedy}"
         )
+    _require_rejected(source, [labelled[number] for number in serving], config)
     samples = GroupDataset(
         groups,
         target,
@@ -149,6 +155,8 @@ def _open_groups(source: str, config: TrainConfig, revision: str | None, resumed
         flip=config.flip,
         rotate=config.rotate,
         seed=config.seed,
+        rule=config.positives,
+        num_positives=chosen.identity.get("num_positives"),
     )
     held_out = _spread(chosen.held_positions, config)
     require_usable_groups(groups, [*serving, *held_out], labelled, config)
@@ -170,11 +178,24 @@ def _open_groups(source: str, config: TrainConfig, revision: str | None, resumed
     )
 
 
+def _require_rejected(source: str, labelled: Sequence[GroupLabels], config: TrainConfig) -> None:
+    """TreeError if a bounded form of the negative loss finds no picture to move away from in any group."""
+    form = config.loss.negative_form
+    if config.target not in PAIR_TARGETS or form not in BOUNDED_FORMS:
+        return
+    if not any(one.rejected if form == "triplet" else one.rejected or one.preferences for one in labelled):
+        raise TreeError(
+            f"{source}: none of the {plural(len(labelled), 'group')} to learn from has a rejected candidate, which "
+            f"loss.negative_form {form!r} compares with the positive; expected candidates that are Negative, or that "
+            "lost votes on pairs; or train with the target 'positive' and loss.negative 0"
+        )
+
+
 def _held_out_group(groups: GroupSource, number: int, labelled: GroupLabels, target: TargetKind) -> HeldOut:
     source = partial(groups.read, number, ORIGINAL)
     positives = tuple((partial(groups.read, number, name), agreement) for name, agreement in labelled.positives)
     negatives = tuple(partial(groups.read, number, name) for name, _ in labelled.negatives)
-    references = tuple(read for read, _ in positives) if target != "original" else ()
+    references = tuple(partial(groups.read, number, name) for name in labelled.best) if target != "original" else ()
     return HeldOut(groups.ids[number], source, references or (source,), positives, negatives)
 
 

@@ -20,19 +20,26 @@ _BUILD_FIRST = (
 _OTHER_VOTES = {"pairs": "votes on pairs", "choices": "choices", "scores": "scores"}
 
 
-def open_training_groups(source: str | Path, revision: str | None = None) -> GroupSource:
-    """The training split of a tree, a dataset or `ORG/NAME`; DatasetError without label votes, or for a test set."""
+def open_training_groups(
+    source: str | Path, revision: str | None = None, *, accepts_pairs: bool = False
+) -> GroupSource:
+    """The training split of a tree, a dataset or `ORG/NAME`; DatasetError without label votes, or for a test set.
+
+    With `accepts_pairs` votes on pairs serve as well.
+    """
     try:
         splits = open_splits(source, revision=revision)
     except TreeError as error:
         error.add_note(_BUILD_FIRST)
         raise
-    if not any(groups.has_labels for groups in splits.values()):
+    has_pairs = accepts_pairs and any(_has(groups, "pairs") for groups in splits.values())
+    if not has_pairs and not any(groups.has_labels for groups in splits.values()):
         kinds = [text for name, text in _OTHER_VOTES.items() if any(_has(groups, name) for groups in splits.values())]
         layout = next(iter(splits.values())).layout
         raise DatasetError(
             f"{source} has no label votes, only {' and '.join(kinds) or 'pictures'} (layout {layout}); training "
             "requires labels of candidates: Positive, Similar, Negative"
+            + (", or votes on pairs" if accepts_pairs else "")
         )
     groups = splits.get("train") or next(iter(splits.values()))
     require_training_set(groups, source, list(splits))
@@ -49,9 +56,14 @@ def require_training_set(groups: GroupSource, source: str | Path, splits: Sequen
         raise DatasetError(f"{source} has no split 'train', only {', '.join(splits)}; pass the training data")
 
 
-def require_labels_and_originals(groups: GroupSource, labelled: Sequence[GroupLabels]) -> None:
-    """DatasetError if no group has votes on labels, or any has no original; `labelled` are the labels of all groups."""
-    if not any(one.num_annotators for one in labelled):
+def require_labels_and_originals(
+    groups: GroupSource, labelled: Sequence[GroupLabels], *, accepts_pairs: bool = False
+) -> None:
+    """DatasetError if no group has votes on labels, or any has no original; `labelled` are the labels of all groups.
+
+    With `accepts_pairs` votes on labels are not required.
+    """
+    if not accepts_pairs and not any(one.num_annotators for one in labelled):
         raise DatasetError(f"{groups.location} has no label votes by people; training requires them")
     without = [group for number, group in enumerate(groups.ids) if not groups.has_picture(number, ORIGINAL)]
     if without:

@@ -1,6 +1,6 @@
 """The perceptual loss: distance between VGG19 features instead of pixels."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -45,3 +45,16 @@ class PerceptualLoss(nn.Module):
             for layer, weight in self.layers.items()
         ]
         return torch.stack(distances).sum()
+
+    def describe(self, images: Tensor) -> list[Tensor]:
+        """The features of each layer, for `compare`."""
+        features = self.network(images)
+        return [features[layer] for layer in self.layers]
+
+    def compare(self, features: Sequence[Tensor], others: Sequence[Tensor]) -> Tensor:
+        """The loss of each sample alone, (N,) in float64, from the features of two batches of images."""
+        distances = [
+            weight * (as_float32(one) - as_float32(other)).abs().flatten(1).mean(1, dtype=torch.float64)
+            for weight, one, other in zip(self.layers.values(), features, others, strict=True)
+        ]
+        return torch.stack(distances).sum(0)

@@ -3,6 +3,7 @@
 import copy
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
@@ -13,6 +14,7 @@ from hggt_models.config.sections import Compiled
 from hggt_models.config.train import TrainConfig
 from hggt_models.data.make_pairs import TrainingPairs
 from hggt_models.losses.perceptual import PerceptualLoss
+from hggt_models.losses.positives import nearest_target
 from hggt_models.networks import Network, build_discriminator, build_network
 from hggt_models.networks.checkpoint import load_weights
 from hggt_models.networks.external import ExternalClass
@@ -24,6 +26,7 @@ from hggt_models.training.generator_losses import GeneratorLosses, Losses, autoc
 from hggt_models.training.joint_batch_norm import join_batch_norm
 from hggt_models.training.loss_meter import DivergedError
 from hggt_models.training.optimizers import load_optimizer, make_optimizer, reserve_state
+from hggt_models.training.preference import PreferenceLoss
 
 Module = TypeVar("Module", bound=nn.Module)
 
@@ -50,6 +53,9 @@ class Learner:
         if initial is not None:
             load_state(self.generator, initial, "the network to start from")
         self.ema = Ema(self.generator, config.ema_decay) if config.ema_decay else None
+        self._start: Network | None = None  # what the form `dpo` of the negative loss compares with
+        if config.needs_start:
+            self._start = copy.deepcopy(self.generator).eval().requires_grad_(False)
         self._compiled_generator = self._compiled(self.generator, "generator")
         self._generator_optimizer = make_optimizer(self.generator, config)
         self.discriminator: Network | None = None
@@ -63,14 +69,15 @@ class Learner:
             self._discriminator_optimizer = make_optimizer(self.discriminator, config)
         for optimizer in self._optimizers:
             reserve_state(optimizer)
-        self._state = self.state_dict()  # which shares the memory of the networks and optimizers
+        self._state = self._changing_state()  # which shares the memory of the networks and optimizers
         self._kept = copy.deepcopy(self._state)
-        perceptual: nn.Module | None = None
-        if config.loss.perceptual:
+        perceptual: PerceptualLoss | None = None
+        if config.uses_vgg:
             layers = {name: weight for name, weight in config.perceptual.layers.items() if weight}
             loss = PerceptualLoss(layers, config.perceptual.source).to(runtime.device)
             perceptual = self._compiled(self._in_format(loss, True), "perceptual")
-        self._generator_losses = GeneratorLosses(config, runtime, perceptual)
+        preference = PreferenceLoss(config, runtime, self._start, perceptual) if self._start is not None else None
+        self._generator_losses = GeneratorLosses(config, runtime, perceptual, preference)
         self._discriminator_losses = DiscriminatorLosses(config, runtime)
 
     @property
@@ -128,7 +135,12 @@ class Learner:
             self.ema.update(self.generator)
 
     def state_dict(self) -> dict[str, Any]:
-        """Everything needed to resume, and all that a step changes. The rate of a step is not a part of it."""
+        """Everything needed to resume."""
+        start = {} if self._start is None else {"start": self._start.state_dict()}
+        return {**self._changing_state(), **start}
+
+    def _changing_state(self) -> dict[str, Any]:
+        """All that a step changes. The rate of a step is not a part of it."""
         state: dict[str, Any] = {
             "generator": self.generator.state_dict(),
             "optimizer": {"state": self._generator_optimizer.state_dict()["state"]},
@@ -144,6 +156,8 @@ class Learner:
         """Resume from a `state_dict`; an error says `where` it came from."""
         load_state(self.generator, state["generator"], where)
         load_optimizer(self._generator_optimizer, state["optimizer"])
+        if self._start is not None:
+            load_state(self._start, state["start"], where)
         if self.ema:
             load_state(self.ema.network, state["ema"], where)
         if self.discriminator is not None:
@@ -179,10 +193,12 @@ class Learner:
         self._generator_optimizer.zero_grad()
         means: Losses = {}
         outputs = []
-        for pairs in parts:
+        for number, pairs in enumerate(parts):
             with autocast(self._config, self._runtime):
                 output = self._compiled_generator(pairs.lr)
             output = output.float()
+            if self._config.positives == "nearest":
+                parts[number] = pairs = _with_nearest_target(pairs, output)
             losses = self._generator_losses.compute(output, pairs, discriminator, average)
             _backward(losses, len(parts))
             _add(means, losses, len(parts))
@@ -212,8 +228,16 @@ class Learner:
             network.to(memory_format=torch.channels_last)
         return network
 
-    def _compiled(self, network: nn.Module, name: Compiled) -> nn.Module:
-        return cast(nn.Module, torch.compile(network)) if name in self._config.compile else network
+    def _compiled(self, network: Module, name: Compiled) -> Module:
+        return cast(Module, torch.compile(network)) if name in self._config.compile else network
+
+
+def _with_nearest_target(pairs: TrainingPairs, output: Tensor) -> TrainingPairs:
+    """The pairs with the positive that is now nearest to the output as the target of all losses."""
+    assert pairs.targets is not None
+    assert pairs.has_target is not None
+    target = nearest_target(output, pairs.targets, pairs.has_target)
+    return replace(pairs, target=target, real=target)
 
 
 def _set_requires_grad(parameters: list[nn.Parameter], flag: bool) -> None:

@@ -92,7 +92,7 @@ class TrainingRun:
             known["started_from"] = f"{self.init.metadata.get('recipe', 'weights')} sha256:{self.init.sha256}"
         if self.init_discriminator:
             known["discriminator_started_from"] = f"sha256:{sha256_of_file(self.init_discriminator)}"
-        if self.config.loss.perceptual and self.config.perceptual.weights == "random":
+        if self.config.uses_vgg and self.config.perceptual.weights == "random":
             known["note"] = _TRIAL_NOTE
         return known
 
@@ -131,6 +131,15 @@ def require_same_run(path: Path, record: Mapping[str, Any], run: TrainingRun) ->
         raise OutputError(
             f"{path} contains a run with other settings: {'; '.join(changes)}. Choose a new folder, or resume with the "
             "same settings"
+        )
+
+
+def require_start(run: TrainingRun) -> None:
+    """Check that a new run has a network to start from if its losses compare with that one."""
+    if run.config.needs_start and run.init is None:
+        raise ConfigError(
+            "loss.negative_form 'dpo' measures how the output changes from that of a trained network, but the run "
+            "starts from random weights; expected `init`"
         )
 
 

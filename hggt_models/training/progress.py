@@ -11,9 +11,12 @@ import torch
 from hggt_models.config.train import TrainConfig
 from hggt_models.memory import DeviceMemoryError
 from hggt_models.training.optimizers import learning_rate
+from hggt_models.training.preference import CHOSEN_DISTANCE, START_DISTANCE
 from hggt_models.training.run_log import RunLog
 from hggt_models.training.run_state import RunState
 from hggt_models.training.validation import Validated
+
+_FARTHER = 1.05  # by so much may the distance to the chosen pictures grow before a run warns
 
 
 class Progress:
@@ -28,7 +31,7 @@ class Progress:
 
     def __init__(self, log: RunLog | None, config: TrainConfig, state: RunState, device: torch.device) -> None:
         self._log, self._config, self._state, self._device = log, config, state, device
-        self._is_dominated = False
+        self._is_dominated = self._moves_away = False
         self.restart_clock()
 
     def restart_clock(self) -> None:
@@ -70,6 +73,7 @@ class Progress:
         left = _duration((end - done) / rate)
         self._log.note(f"{done:,} of {end:,}  {losses}  {rate:.3g} it/s  {left} left  {memory_gb:.2f} GB")
         self._warn_of_negative_loss(means)
+        self._warn_of_distance(means)
 
     def log_validation(self, validated: Validated) -> None:
         """Report the scores of a validation and keep its pictures; scores of some of the pictures with their number."""
@@ -101,6 +105,18 @@ class Progress:
                 "it by a smaller loss.negative or a loss.negative_margin"
             )
         self._is_dominated = is_dominated
+
+    def _warn_of_distance(self, means: Mapping[str, float]) -> None:
+        """A preference can grow while the output moves away from both pictures of the pair."""
+        now, start = means.get(CHOSEN_DISTANCE, 0), means.get(START_DISTANCE, 0)
+        moves_away = 0 < _FARTHER * start < now
+        if moves_away and not self._moves_away:
+            self.note(
+                f"warning: the output is {now / start - 1:.0%} farther from the chosen pictures than that of the "
+                f"network that the run started from ({now:.4g}, was {start:.4g}); use a smaller loss.negative or "
+                "loss.dpo_beta, or a larger loss.pixel"
+            )
+        self._moves_away = moves_away
 
 
 def _duration(seconds: float) -> str:

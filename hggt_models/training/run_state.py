@@ -29,6 +29,7 @@ from hggt_models.training.prepare import (
     describe_beginning,
     describe_start,
     require_same_run,
+    require_start,
     warnings,
 )
 from hggt_models.training.run_folder import RunFolder, State
@@ -63,6 +64,8 @@ class RunState:
             require_same_run(folder.path, record, run)
         elif runtime.leads and folder.has_weights():
             raise OutputError(f"{folder.path} has weights, but no checkpoint to resume from; choose a new folder")
+        if checkpoint is None:
+            require_start(run)
         self._resumes = checkpoint is not None
         self._earlier: State = record if record is not None and self._resumes else {}
         self.run_id: str = self._earlier.get("run_id", uuid.uuid4().hex)

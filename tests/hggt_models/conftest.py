@@ -37,6 +37,31 @@ def real_generator() -> Path:
     return Path(folder) / "RealESRGAN_x4plus.pth"
 
 
+@pytest.fixture(scope="session")
+def random_alexnet(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder for TORCH_HOME with seeded random convolutions of AlexNet."""
+    import torch
+
+    from hggt_eval.metrics.backbones import empty_network
+
+    generator = torch.Generator().manual_seed(7)
+    state: dict[str, Any] = {}
+    for key, tensor in empty_network("alexnet").state_dict().items():
+        if key.startswith("features."):
+            inputs = tensor[0].numel() if tensor.ndim > 1 else 400
+            state[key] = torch.randn(tensor.shape, generator=generator) * (2 / inputs) ** 0.5
+    folder = tmp_path_factory.mktemp("torch_home")
+    (folder / "hub/checkpoints").mkdir(parents=True)
+    torch.save(state, folder / "hub/checkpoints/alexnet_features.pth")
+    return folder
+
+
+@pytest.fixture
+def alexnet(random_alexnet: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """LPIPS uses the weights of `random_alexnet`."""
+    monkeypatch.setenv("TORCH_HOME", str(random_alexnet))
+
+
 class _LrOfSome(GroupSource):
     """The groups of another source without the LR of the first."""
 

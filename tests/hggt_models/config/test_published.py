@@ -77,6 +77,8 @@ ALL_RUNS: dict[str, Any] = {
     "loss.negative_window_px": 3,
     "loss.negative_power": 0.75,
     "loss.negative_margin": 0.0,
+    "loss.negative_form": "published",
+    "positives": "uniform",
     "loss.artifact_window_px": 7,
     "perceptual.weights": "imagenet",
     "perceptual.layers.conv1_2": 0.1,
@@ -128,8 +130,11 @@ TRAINABLE_PARAMETERS = {
     "unet_discriminator_sn": 4_376_897,
 }
 
+OUR_RECIPES = {"rrdb-gan-preference"}
+
 # Not published, or without influence on what a run computes.
 OURS = {
+    "loss.triplet_margin", "loss.negative_distance", "loss.dpo_beta",  # of forms that no published run has
     "accumulate", "channels_last", "compile", "cudnn_benchmark", "deterministic", "seed",
     "validation.every", "validation.pictures", "validation.images", "validation.metrics", "validation.shown",
     "validation.tile",
@@ -182,7 +187,16 @@ def published(recipe: str) -> dict[str, Any]:
 
 
 def test_the_table_has_every_recipe() -> None:
-    assert sorted(RUNS) == recipe_names()
+    assert sorted(RUNS.keys() | OUR_RECIPES) == recipe_names()
+
+
+def test_our_recipe_of_preferences_changes_nothing_else() -> None:
+    found, published = fields_of(load_config("rrdb-gan-preference")), fields_of(load_config("rrdb-gan-positive"))
+    assert {key: value for key, value in found.items() if value != published[key]} == {
+        "target": "preference",
+        "loss.negative": 1.0,
+        "loss.negative_form": "triplet",
+    }
 
 
 @pytest.mark.parametrize("recipe", RUNS)

@@ -28,7 +28,9 @@ def write(path: Path, text: str) -> Path:
 def test_the_published_runs_are_included_each_with_a_sentence() -> None:
     runs = [f"{network}-{run}" for network in ("rrdb", "swinir") for run in ("psnr", *GAN_RUNS)]
     described = describe_recipes()
-    assert recipe_names() == list(described) == sorted([*ENHANCERS, "ldl-gan", "ldl-psnr", *runs])
+    others = ["ldl-gan", "ldl-psnr", "rrdb-gan-preference"]
+    assert recipe_names() == list(described) == sorted([*ENHANCERS, *others, *runs])
+    assert "Experimental (simulated candidates, not tuned on people)" in described["rrdb-gan-preference"]
     assert len(set(described.values())) == len(described)
     for text in described.values():
         assert 10 < len(text) < 130

@@ -113,7 +113,7 @@ def test_given_settings_are_not_changed() -> None:
             "^discriminator.num_feet is not an argument of unet_discriminator_sn; did you mean 'num_feat'?",
         ),
         ("loss.xyzzy", "^loss.xyzzy is not known; known ones in loss are pixel, [^.]*artifact_map"),
-        ("xyzzy", "^xyzzy is not known; known ones are starts_from, target, source_px,"),
+        ("xyzzy", "^xyzzy is not known; known ones are starts_from, target, positives, source_px,"),
     ],
 )
 def test_an_unknown_key_is_refused_with_the_closest_known_one(key: str, message: str) -> None:

@@ -16,7 +16,7 @@ from hggt_data.io.images import encode_png
 from hggt_data.loading import open_groups
 from hggt_data.schema import PatchGroup
 from hggt_data.tree.demo import write_demo_tree
-from hggt_models.config.sections import TargetKind
+from hggt_models.config.sections import PositiveRule, TargetKind
 from hggt_models.data.group_dataset import GroupDataset
 from hggt_models.data.samples import Sample
 from tests.hggt_models.data.coded import coded, cut_of, picture_of, write_groups
@@ -61,7 +61,13 @@ def names_of(sample: Sample) -> tuple[int, list[str]]:
 
 
 @pytest.mark.parametrize(
-    ("target", "expected"), [("original", range(6)), ("positive", [0, 1, 3, 5]), ("positive_negative", [0, 1, 2, 3, 5])]
+    ("target", "expected"),
+    [
+        ("original", range(6)),
+        ("positive", [0, 1, 3, 5]),
+        ("positive_negative", [0, 1, 2, 3, 5]),
+        ("preference", [0, 1, 2, 3, 5]),
+    ],
 )
 def test_only_groups_with_the_required_labels_are_used(tree: Path, target: TargetKind, expected: list[int]) -> None:
     samples = dataset(open_groups(tree), target)
@@ -133,13 +139,32 @@ def test_a_tree_and_its_dataset_give_the_same_samples(tree: Path, built: Path, t
 def test_samples_can_be_stacked(tree: Path, target: TargetKind) -> None:
     samples = dataset(open_groups(tree), target)
     batch = default_collate([samples[number] for number in range(4)])
-    num_pictures = {"original": 1, "positive": 2, "positive_negative": 4}[target]
+    num_pictures = {"original": 1, "positive": 2, "positive_negative": 4, "preference": 4}[target]
     assert batch["pictures"].shape == (4, num_pictures, 3, 8, 8)
     assert batch["pictures"].dtype == torch.uint8
     assert batch["number"].tolist() == [0, 1, 2, 3]
     more = {"positive_agreement", "negative_agreement", "num_annotators", "has_positive", "has_negative"}
-    assert batch.keys() == {"number", "pictures"} | (more if target == "positive_negative" else set())
+    assert batch.keys() == {"number", "pictures"} | (more if target.startswith("p") and target != "positive" else set())
     assert all(batch[name].dtype == torch.bool for name in batch.keys() & {"has_positive", "has_negative"})
+
+
+@pytest.mark.parametrize("rule", ["nearest", "all"])
+def test_all_positives_come_padded_behind_the_same_first_pictures(tree: Path, rule: PositiveRule) -> None:
+    groups = open_groups(tree)
+    plain = dataset(groups, "positive_negative")
+    whole = GroupDataset(groups, "positive_negative", source_px=8, rotate=True, rule=rule)
+    for number in range(4 * len(whole)):
+        sample, (group, names) = whole[number], names_of(whole[number])
+        first = plain[number]["pictures"]
+        assert torch.equal(sample["pictures"][: len(first)], first)
+        positives = [
+            name for name, letter in zip(("01", "02", "03", "04"), LETTERS[group], strict=True) if letter == "P"
+        ]
+        targets = [names[1], *names[4:]]
+        assert len(targets) == 3  # the most of any group
+        used = [name for name, counts in zip(targets, sample["has_target"], strict=True) if counts]
+        assert sorted(used) == (positives or ["original"])
+        assert set(targets) == set(used)
 
 
 @pytest.mark.parametrize("source", ["tree", "built"])

@@ -1,5 +1,6 @@
 import random
 from collections import Counter
+from dataclasses import astuple, replace
 from typing import get_args
 
 import pytest
@@ -9,8 +10,8 @@ from hypothesis import strategies as st
 from hggt_data.consensus import judge_group
 from hggt_data.exports.training.degrade import SCALES
 from hggt_data.exports.training.pairs import serves
-from hggt_data.schema import Annotation, Label, PatchGroup
-from hggt_models.config.sections import TargetKind
+from hggt_data.schema import Annotation, Label, PairVote, PatchGroup
+from hggt_models.config.sections import PositiveRule, TargetKind
 from hggt_models.data.targets import Choice, GroupLabels, choose
 from hggt_models.degradation.settings import PUBLISHED
 
@@ -68,19 +69,19 @@ def test_a_single_vote_gives_no_labels() -> None:
     ("votes", "serving"),
     [
         (("SSSS",) * 3, {"original"}),
-        (("NNSS",) * 3, {"original", "positive_negative"}),
-        (("PPSS",) * 3, {"original", "positive", "positive_negative"}),
-        (("PNSS",) * 3, {"original", "positive", "positive_negative"}),
+        (("NNSS",) * 3, {"original", "positive_negative", "preference"}),
+        (("PPSS",) * 3, {"original", "positive", "positive_negative", "preference"}),
+        (("PNSS",) * 3, {"original", "positive", "positive_negative", "preference"}),
         (("PNPN", "NPSS", "SSNP"), {"original"}),  # three different labels are Similar
         (("PPNN",), {"original"}),  # one annotator makes no consensus
         (("PP", "NN"), {"original"}),  # nor do two who disagree
         (("PN", "PN", "NP", "NP"), {"original"}),  # nor a tie
-        (("NS", "NS", "PP"), {"original", "positive_negative"}),
+        (("NS", "NS", "PP"), {"original", "positive_negative", "preference"}),
     ],
 )
 def test_a_group_serves_the_targets_whose_labels_it_has(votes: tuple[str, ...], serving: set[str]) -> None:
-    one = labelled(*votes)
-    assert {target for target in TARGETS if target != "picture" and one.serves(target)} == serving
+    one = group(*votes)
+    assert {name for name in TARGETS if name != "picture" and GroupLabels.of(one, name).serves(name)} == serving
 
 
 # What is drawn
@@ -136,11 +137,70 @@ def test_without_a_negative_the_original_replaces_it_with_no_agreement() -> None
     assert set(choices) == {Choice(("original", "01", "01", "original"), 3, 0, 3, True, False)}
 
 
+# Which positive, by the rule
+
+
+def test_a_rule_decides_which_positive_is_drawn() -> None:
+    one = labelled("PPPS", "PPPS", "PPPS", "PPSS", "PSSS")  # agreed on by five, four and three
+    rng = random.Random(0)
+    names = {
+        rule: [choose(one, "positive_negative", rng, rule).names for _ in range(4000)]
+        for rule in ("uniform", "agreement", "best")
+    }
+    for place in (1, 2):  # the target, and the positive of the map, which is drawn again
+        found = {rule: shares([choice[place] for choice in choices]) for rule, choices in names.items()}
+        assert found["uniform"] == evenly("01", "02", "03")
+        assert found["agreement"] == pytest.approx({"01": 5 / 12, "02": 4 / 12, "03": 3 / 12}, abs=0.03)
+        assert found["best"] == {"01": 1.0}
+    tied = labelled("PPP", "PPP", "PPS")
+    assert shares([choose(tied, "positive", rng, "best").names[1] for _ in range(4000)]) == evenly("01", "02")
+
+
+@pytest.mark.parametrize("rule", ["nearest", "all"])
+def test_rules_for_whole_groups_draw_as_published_and_name_the_others(rule: PositiveRule) -> None:
+    one = labelled("PPPN", "PPPN")
+    for seed in range(20):
+        plain, whole = (choose(one, "positive_negative", random.Random(seed), each) for each in ("uniform", rule))
+        assert replace(whole, others=()) == plain
+        assert {whole.names[1], *whole.others} == {"01", "02", "03"}
+        assert len(whole.others) == 2
+
+
+# Pairs that people prefer
+
+
+def preferences(one: PatchGroup) -> set[tuple[str, str, float, float]]:
+    return {astuple(pair) for pair in GroupLabels.of(one, "preference").preferences}
+
+
+def test_preferences_of_labels_are_of_positives_and_negatives_with_their_agreement() -> None:
+    assert preferences(group("PNSP", "PNSP", "PNPS")) == {("01", "02", 1, 1), ("04", "02", 2 / 3, 1)}
+    assert preferences(group("PS", "PS", "SS")) == {("01", "original", 2 / 3, 1)}
+    assert preferences(group("NS", "NS", "SS")) == {("original", "01", 1, 2 / 3)}
+    assert preferences(group("SS", "SS", "SS")) == set()
+
+
+def test_preferences_of_votes_have_the_share_of_the_votes() -> None:
+    votes = [
+        PairVote(first="01", second="02", preferred=preferred) for preferred in ("first", "first", "second", "tie")
+    ]
+    votes.append(PairVote(first="original", second="01", preferred="second"))
+    votes.append(PairVote(first="02", second="original", preferred="tie"))
+    one = replace(judge_group("0001-0-0", ("01", "02"), ()), pairs=tuple(votes))
+    assert preferences(one) == {("01", "02", 0.625, 0.625), ("01", "original", 1, 1)}
+    known = GroupLabels.of(one, "preference")
+    assert (known.best, sorted(known.names("preference"))) == (["01"], ["01", "02", "original"])
+    choices = drawn(known, "preference")
+    assert shares([" ".join(choice.names) for choice in choices]) == evenly(
+        "original 01 01 02", "original 01 01 original"
+    )
+
+
 @given(
     st.integers(1, 5).flatmap(
         lambda width: st.lists(st.text("PSN", min_size=width, max_size=width), min_size=1, max_size=6)
     ),
-    st.sampled_from(TARGETS),
+    st.sampled_from([target for target in TARGETS if target != "preference"]),
     st.integers(0, 2**32),
 )
 def test_the_lr_is_made_of_the_original_and_similar_candidates_are_never_used(

@@ -11,7 +11,10 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 
 from hggt_models.losses.adversarial import AdversarialForm, AdversarialLoss
 from hggt_models.losses.artifact_map import artifact_map, artifact_map_loss
+from hggt_models.losses.distance import PixelDistance, mean_difference
 from hggt_models.losses.negative import negative_loss, negative_map
+from hggt_models.losses.positives import mean_over_targets, nearest_target
+from hggt_models.losses.preference import PairDistances, dpo_loss, triplet_loss
 
 needs_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 
@@ -26,6 +29,23 @@ def _artifact(images: Tensor) -> Tensor:
     return artifact_map_loss(images, images.flip(0), artifact_map(images.flip(0), images, images.flip(2)))
 
 
+def _triplet(images: Tensor) -> Tensor:
+    return triplet_loss(images, images.flip(2), images.flip(3), images[:, :1], images.sum((1, 2, 3)) > 0, 0.5)
+
+
+def _dpo(images: Tensor) -> Tensor:
+    distance = PixelDistance()
+    a, b, c, d = (distance.describe(one) for one in (images, images.flip(0), images.flip(2), images.flip(3)))
+    pairs = [distance.compare(*two) for two in ((a, c), (a, d), (b, c), (b, d), (c, d))]
+    return dpo_loss(PairDistances(*pairs), images.sum((1, 2, 3)) > 0, 1.0)
+
+
+def _positives(images: Tensor) -> Tensor:
+    targets, has_target = torch.stack([images.flip(2), images.flip(3)], 1), torch.ones_like(images[:, :2, 0, 0]) > 0
+    nearest = nearest_target(images, targets, has_target)
+    return mean_over_targets(partial(mean_difference, nearest), targets, has_target)
+
+
 def _adversarial(form: AdversarialForm, images: Tensor) -> Tensor:
     others, loss = images.flip(0) * 2, AdversarialLoss(form)
     generator = loss.generator(images, others if loss.is_relative else None)
@@ -34,6 +54,9 @@ def _adversarial(form: AdversarialForm, images: Tensor) -> Tensor:
 
 LOSSES: dict[str, Callable[[Tensor], Tensor]] = {
     "negative": _negative,
+    "triplet": _triplet,
+    "dpo": _dpo,
+    "positives": _positives,
     "artifact_map": _artifact,
     **{f"{form} adversarial": partial(_adversarial, form) for form in get_args(AdversarialForm)},
 }

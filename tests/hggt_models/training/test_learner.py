@@ -49,7 +49,8 @@ def pairs(count: int = 4, seed: int = 0, side: int = 32, scale: int = 4) -> Trai
 
 
 def parts_of(whole: TrainingPairs, number: int) -> Iterator[TrainingPairs]:
-    values = {name: getattr(whole, name).chunk(number) for name in TrainingPairs.__dataclass_fields__}
+    fields = {name: getattr(whole, name) for name in TrainingPairs.__dataclass_fields__}
+    values = {name: value.chunk(number) for name, value in fields.items() if value is not None}
     for k in range(number):
         yield TrainingPairs(**{name: value[k] for name, value in values.items()})
 
