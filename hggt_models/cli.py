@@ -100,7 +100,7 @@ def upscale(inputs: dict[str, Any], arguments: dict[str, Any]) -> None:
     "--workers",
     type=click.IntRange(1),
     metavar="N",
-    help="Worker processes.  [default: one per core, at most 8]",
+    help="Worker processes.  [default: one per core and 20 pictures, at most 8]",
 )
 def degrade(inputs: dict[str, Any], arguments: dict[str, Any], workers: int | None) -> None:
     """Write low-resolution images, degraded as in training."""
@@ -109,7 +109,9 @@ def degrade(inputs: dict[str, Any], arguments: dict[str, Any], workers: int | No
     from hggt_models.inference.sources import open_sources
 
     sources, origin = open_sources(**inputs)
-    _finish(run(sources, inputs["output"], origin=origin, workers=workers or default_workers(), **arguments))
+    # To start a worker takes as long as some 20 pictures, most of it to import PyTorch.
+    workers = workers or max(1, min(default_workers(), len(sources) // 20))
+    _finish(run(sources, inputs["output"], origin=origin, workers=workers, **arguments))
 
 
 @main.command(

@@ -1,6 +1,7 @@
 """Base of all hggt commands: expected errors, and missing packages of an extra, are one message and exit code 1."""
 
 import errno
+import gc
 import io
 import re
 import sys
@@ -13,6 +14,9 @@ import click
 from hggt_data.cli.options import Detail, Target
 from hggt_data.errors import RUN_AGAIN, HggtError, SettingsError
 from hggt_data.io.text import Lines, join_lines, printable_lines
+
+# Nearly all objects made while a command starts live until it ends; searching them for garbage takes a tenth of that.
+gc.set_threshold(50_000)
 
 _ADVICE = {
     errno.ENOSPC: "; free some space and run again",

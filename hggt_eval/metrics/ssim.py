@@ -25,7 +25,7 @@ _GAUSSIAN = cv2.getGaussianKernel(_WINDOW_PX, 1.5)
 C1, C2 = (0.01 * 255) ** 2, (0.03 * 255) ** 2
 VALID = np.s_[:, _MARGIN_PX:-_MARGIN_PX]
 # Rows per strip, so that a strip's arrays stay in the cache.
-_STRIP_ROWS = 128
+_STRIP_ROWS = 100
 
 
 @dataclass(frozen=True, slots=True, weakref_slot=True, eq=False)
