@@ -88,6 +88,7 @@ class PlainTraining:
         loaded = next(self._batches)
         watch.begin("degradation and pool")
         batch = {name: value.to(self._device, non_blocking=True) for name, value in loaded.items()}
+        assert isinstance(config.degradation, DegradationSettings)
         with torch.no_grad():
             batch["lr"] = degrade(batch["original"], config.degradation, self._source)
             batch = self._exchange(self._cut(batch))

@@ -110,6 +110,7 @@ _SHARED: dict[str, Detail] = {
     "tag": Option(metavar="TAG"),
     "suffix": Option(metavar="SUFFIX"),
     "split": Option(metavar="SPLIT"),
+    "degradation": Option(metavar="NAME"),  # too many names for a line
 }
 LABEL_WORDS = Parsed("hggt_data.tree.table_options:parse_label_words", "WORD=LABEL,...")
 # Of commands that read a tree.
@@ -182,7 +183,7 @@ def _make_param(parameter: Parameter, detail: Detail) -> click.Parameter:
         type=kind,
         required=(is_required and default is None) if option.required is None else option.required,
         multiple=parameter.is_repeated and (not isinstance(kind, Parsed) or kind.each),
-        metavar=None if isinstance(kind, click.Choice) else option.metavar or _METAVARS.get(kind.name),
+        metavar=option.metavar or (None if isinstance(kind, click.Choice) else _METAVARS.get(kind.name)),
         help=option.help or parameter.help,
         **shown,
     )

@@ -100,7 +100,8 @@ def _limit_faults(key: str, value: Any, limits: Mapping[str, Any]) -> Iterator[s
 def _describe(error: Any, keys: Iterable[str]) -> Iterator[str]:
     """What pydantic found in one place: `KEY is VALUE; expected ...`."""
     kind, value, context = error["type"], error["input"], error.get("ctx", {})
-    key = ".".join(part for part in error["loc"] if isinstance(part, str) and part != "[key]")
+    # Parts in brackets are pydantic's, such as "[key]", or say which class of a union it has chosen.
+    key = ".".join(part for part in error["loc"] if isinstance(part, str) and not part.startswith("["))
     if kind == "unexpected_keyword_argument":
         yield f"{key} is not known; {_suggest(key, list(keys))}"
     elif kind == "value_error":  # raised by the dataclass itself; its faults begin with its own keys

@@ -1,7 +1,6 @@
 """What each setting means: as a JSON schema of recipes, by which editors complete and check them, and as text."""
 
 import re
-from collections.abc import Mapping
 from inspect import cleandoc
 from pathlib import Path
 from typing import Any
@@ -10,7 +9,7 @@ from pydantic import TypeAdapter
 
 from hggt_models.config.networks import DISCRIMINATOR
 from hggt_models.config.train import READER, TrainConfig, flat_settings
-from hggt_models.degradation.settings import PUBLISHED, DegradationSettings
+from hggt_models.degradation.settings import PUBLISHED, DegradationSettings, SecondStage, ShuffledSettings
 from hggt_models.networks import NETWORKS
 
 Schema = dict[str, Any]
@@ -37,11 +36,18 @@ def recipe_schema() -> Schema:
     networks = {name: _network_schema(name) for name in NETWORKS if name != DISCRIMINATOR}
     schema["properties"]["generator"] |= {"anyOf": [*networks.values(), _EXTERNAL]}
     schema["properties"]["discriminator"] |= {"anyOf": [_network_schema(DISCRIMINATOR), _EXTERNAL]}
-    degradation = sections["DegradationSettings"]
-    _add_sentences(degradation, DegradationSettings)
-    degradation["properties"]["published"] = {
-        "description": "Published settings that the other keys of this table change.",
-        "enum": list(PUBLISHED),
+    schema["properties"]["degradation"]["anyOf"] = schema["properties"]["degradation"].pop("oneOf")
+    for kind in (DegradationSettings, ShuffledSettings):
+        _add_sentences(sections[kind.__name__], kind)
+        sections[kind.__name__]["properties"]["published"] = {
+            "description": "Published settings that the other keys of this table change.",
+            "enum": [name for name, settings in PUBLISHED.items() if isinstance(settings, kind)],
+        }
+    _add_sentences(sections["SecondStage"], SecondStage)
+    second = sections["DegradationSettings"]["properties"]["second"]
+    sections["DegradationSettings"]["properties"]["second"] = {  # TOML has no null
+        "$ref": "#/$defs/SecondStage",
+        "description": second["description"],
     }
     schema["properties"]["extends"] = {
         "description": "Recipe, or path of one, that this one changes.",
@@ -63,22 +69,28 @@ def recipe_schema() -> Schema:
 def explain_settings(config: TrainConfig) -> list[str]:
     """Every setting with the sentence that explains it, as the lines of a TOML recipe that gives this config."""
     schema = recipe_schema()
-    networks = {"generator": config.generator.name, "discriminator": config.discriminator.name}
+    chosen = (config.generator.name, config.discriminator.name, config.degradation.order)
     return [
-        f"{f'{key}={value}':<42}  # {_sentence(schema, key, networks)}" for key, value in flat_settings(config).items()
+        f"{f'{key}={value}':<42}  # {_sentence(schema, key, chosen)}" for key, value in flat_settings(config).items()
     ]
 
 
-def _sentence(schema: Schema, key: str, networks: Mapping[str, str]) -> str:
-    """The description of a key, or of the nearest table around it that has one."""
-    setting, sentence, section = schema, "", key.partition(".")[0]
+def _sentence(schema: Schema, key: str, chosen: tuple[str, ...]) -> str:
+    """The description of a key, or of the nearest table around it that has one.
+
+    Where a table has several forms, it is the one with a constant among the `chosen`.
+    """
+
+    def resolved(setting: Schema) -> Schema:
+        forms = [resolved(one) for one in setting.get("anyOf", ())]
+        for form in forms:
+            if any(one.get("const") in chosen for one in form["properties"].values()):
+                return form
+        return schema["$defs"][setting["$ref"].rpartition("/")[2]] if "$ref" in setting else setting
+
+    setting, sentence = schema, ""
     for name in key.split("."):
-        if "$ref" in setting:
-            setting = schema["$defs"][setting["$ref"].rpartition("/")[2]]
-        if section in networks and "anyOf" in setting:
-            own = (one for one in setting["anyOf"] if one["properties"]["name"].get("const") == networks[section])
-            setting = next(own, _EXTERNAL)
-        setting = setting.get("properties", {}).get(name, {})
+        setting = resolved(setting).get("properties", {}).get(name, {})
         sentence = setting.get("description", sentence)
     return sentence
 

@@ -6,11 +6,12 @@ documentation, for `hggt-models recipes NAME` and for editors. Nothing here touc
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field, is_dataclass, replace
-from typing import Annotated, Any, ClassVar, Literal, get_type_hints
+from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
+from typing import Annotated, Any, ClassVar, Literal, get_args, get_type_hints
 
 from pydantic import ConfigDict, Field, PlainValidator, TypeAdapter
 
+from hggt_models.config.degradation import DegradationConfig, published_degradation
 from hggt_models.config.networks import DISCRIMINATOR, network_faults
 from hggt_models.config.reader import READING, ConfigError, limit_faults, read_settings
 from hggt_models.config.sections import (
@@ -30,7 +31,6 @@ from hggt_models.config.sections import (
     read_network,
     target_contradictions,
 )
-from hggt_models.degradation.settings import PUBLISHED, DegradationSettings
 from hggt_models.losses.distance import LPIPS_SMALLEST_PX
 from hggt_models.losses.perceptual import OFFICIAL_LAYERS
 from hggt_models.networks.vgg import smallest_px
@@ -129,7 +129,7 @@ class TrainConfig:
     """Network to train."""
     discriminator: Annotated[NetworkConfig, PlainValidator(read_network)]
     """Discriminator of the adversarial loss."""
-    degradation: DegradationSettings
+    degradation: DegradationConfig
     """How LR images are made."""
     loss: LossConfig = field(default_factory=LossConfig)
     """Weights of the generator's losses."""
@@ -256,17 +256,18 @@ def make_config(settings: Mapping[str, Any]) -> TrainConfig:
     Raises:
         ConfigError: settings are unknown, of the wrong kind, out of range, or contradict each other.
     """
-    settings, faults = merged(DEFAULTS, settings), []
-    degradation, kept = settings["degradation"], {}
-    if isinstance(degradation, Mapping):
-        changes = dict(degradation)
-        name = changes.pop("published", "sr")
-        if not isinstance(name, str) or name not in PUBLISHED:
-            faults.append(f"degradation.published is {name!r}; expected one of {', '.join(PUBLISHED)}")
-            name = "sr"
-        published = asdict(PUBLISHED[name])
-        settings["degradation"] = merged(published, changes)
-        kept = {key: value for key, value in published.items() if key not in changes}
+    settings = merged(DEFAULTS, settings)
+    faults: list[str] = []
+    kept: dict[str, Any] = {}
+    if isinstance(settings["degradation"], Mapping):
+        changes = dict(settings["degradation"])
+        try:
+            published = published_degradation(changes)
+        except ConfigError as error:
+            faults += error.faults
+            published = published_degradation({})
+        settings["degradation"] = merged(asdict(published), changes)
+        kept = {one.name: getattr(published, one.name) for one in fields(published) if one.name not in changes}
     try:
         config = read_settings(READER, settings, _all_keys())
     except ConfigError as error:
@@ -314,13 +315,14 @@ def _format_value(value: Any) -> str:
     return json.dumps(as_json(value), ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
-def _all_keys(section: type[Any] = TrainConfig, prefix: str = "") -> list[str]:
+def _all_keys(owner: type[Any] = TrainConfig, prefix: str = "") -> list[str]:
     """Every key except the arguments of networks."""
     keys = []
-    for name, hint in get_type_hints(section).items():
+    for name, hint in get_type_hints(owner).items():
         if name.startswith("__"):
             continue
         keys.append(f"{prefix}{name}")
-        if is_dataclass(hint) and hint is not NetworkConfig:
-            keys += _all_keys(hint, f"{prefix}{name}.")  # type: ignore[arg-type]
-    return keys
+        for section in (hint, *get_args(hint)):  # of a union, all its classes
+            if is_dataclass(section) and section is not NetworkConfig:
+                keys += _all_keys(section, f"{prefix}{name}.")  # type: ignore[arg-type]
+    return list(dict.fromkeys(keys))

@@ -21,14 +21,14 @@ from hggt_data.io.names import by_look, look
 from hggt_data.io.pictures import PICTURE_ENDINGS, describe_notes, is_picture_name, read_picture
 from hggt_data.io.text import plural
 from hggt_data.schema import ORIGINAL, PatchGroup, source_picture
-from hggt_models.config.sections import BOUNDED_FORMS, PAIR_TARGETS, WHOLE_GROUP, TargetKind
+from hggt_models.config.sections import WHOLE_GROUP, TargetKind
 from hggt_models.config.train import TrainConfig
 from hggt_models.data.checks import require_usable_groups, require_usable_pictures
 from hggt_models.data.group_dataset import GroupDataset
 from hggt_models.data.picture_dataset import PictureDataset
 from hggt_models.data.samples import SampleDataset
 from hggt_models.data.targets import GroupLabels, most_positives
-from hggt_models.data.training_groups import open_training_groups, require_labels_and_originals
+from hggt_models.data.training_groups import open_training_groups, require_labels_and_originals, require_rejected
 
 _HELD_OUT_SHARE = 10  # at most one of so many source pictures; but one of 2 to 9
 
@@ -145,7 +145,7 @@ def _open_groups(source: str, config: TrainConfig, revision: str | None, resumed
             f"{source}: none of {plural(len(groups), 'group')} has {missing} ({plural(len(held), 'source picture')} "
             f"held out); {remedy}"
         )
-    _require_rejected(source, [labelled[number] for number in serving], config)
+    require_rejected(source, [labelled[number] for number in serving], config)
     samples = GroupDataset(
         groups,
         target,
@@ -176,19 +176,6 @@ def _open_groups(source: str, config: TrainConfig, revision: str | None, resumed
             f"learning from {len(serving):,} of {plural(len(groups), 'group')} ({target}); {_describe(held, images)}"
         ),
     )
-
-
-def _require_rejected(source: str, labelled: Sequence[GroupLabels], config: TrainConfig) -> None:
-    """TreeError if a bounded form of the negative loss finds no picture to move away from in any group."""
-    form = config.loss.negative_form
-    if config.target not in PAIR_TARGETS or form not in BOUNDED_FORMS:
-        return
-    if not any(one.rejected if form == "triplet" else one.rejected or one.preferences for one in labelled):
-        raise TreeError(
-            f"{source}: none of the {plural(len(labelled), 'group')} to learn from has a rejected candidate, which "
-            f"loss.negative_form {form!r} compares with the positive; expected candidates that are Negative, or that "
-            "lost votes on pairs; or train with the target 'positive' and loss.negative 0"
-        )
 
 
 def _held_out_group(groups: GroupSource, number: int, labelled: GroupLabels, target: TargetKind) -> HeldOut:

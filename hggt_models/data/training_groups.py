@@ -10,6 +10,8 @@ from hggt_data.io.text import format_examples, plural
 from hggt_data.loading import open_splits
 from hggt_data.schema import LR, ORIGINAL
 from hggt_data.tree.reader import TreeSource
+from hggt_models.config.sections import BOUNDED_FORMS, PAIR_TARGETS
+from hggt_models.config.train import TrainConfig
 from hggt_models.data.targets import GroupLabels
 
 _TEST_FOLDER = re.compile(r"GT|Test|Test-.*")
@@ -70,6 +72,19 @@ def require_labels_and_originals(
         raise DatasetError(
             f"{groups.location}: {plural(len(without), 'group')} without an original ({format_examples(without)}); "
             "training makes the low-resolution image from it"
+        )
+
+
+def require_rejected(source: str, labelled: Sequence[GroupLabels], config: TrainConfig) -> None:
+    """TreeError if a bounded form of the negative loss finds no picture to move away from in any group."""
+    form = config.loss.negative_form
+    if config.target not in PAIR_TARGETS or form not in BOUNDED_FORMS:
+        return
+    if not any(one.rejected if form == "triplet" else one.rejected or one.preferences for one in labelled):
+        raise TreeError(
+            f"{source}: none of the {plural(len(labelled), 'group')} to learn from has a rejected candidate, which "
+            f"loss.negative_form {form!r} compares with the positive; expected candidates that are Negative, or that "
+            "lost votes on pairs; or train with the target 'positive' and loss.negative 0"
         )
 
 

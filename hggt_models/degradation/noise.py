@@ -27,6 +27,34 @@ def add_gaussian_noise(images: Tensor, sigmas_8bit: Tensor, is_grey: Tensor, gen
     return (images + noise * _per_sample(sigmas_8bit) / 255).clamp(0, 1)
 
 
+def add_correlated_noise(images: Tensor, mixing: Tensor, generators: Generators) -> Tensor:
+    """Add Gaussian noise to images (N, 3, H, W) and clamp to [0, 1].
+
+    `mixing` (3, 3) makes the noise of the three channels from independent noise of variance 1.
+
+    Source: official `train_BSGRAN/utils/utils_blindsr.py`, `add_Gaussian_noise`.
+    """
+    noise = _normal(images, generators)
+    # Not a matrix product, which a GPU may round to TF32.
+    correlated = (mixing[None, :, :, None, None] * noise[:, None]).sum(2)
+    return (images + correlated).clamp(0, 1)
+
+
+def mixing_matrix(variances: Tensor, basis: Tensor) -> Tensor:
+    """What `add_correlated_noise` takes, float64 (3, 3), from `variances` (3,) along random directions.
+
+    The directions are the left singular vectors of `basis` (3, 3). Of the covariance that they give, the absolute value
+    is taken element by element; it may then have negative eigenvalues, whose signs are ignored.
+
+    Source: `add_Gaussian_noise`, as above; NumPy's `multivariate_normal`, which it calls, ignores these signs.
+    """
+    directions = torch.linalg.svd(basis.double()).U
+    covariance = (directions.mT @ variances.double().diag() @ directions).abs()
+    values, vectors = torch.linalg.eigh(covariance)
+    mixing: Tensor = vectors * values.abs().sqrt() @ vectors.mT
+    return mixing
+
+
 def add_poisson_noise(images: Tensor, scales: Tensor, is_grey: Tensor, generators: Generators) -> Tensor:
     """Add shot noise to images (N, 3, H, W) and clamp to [0, 1].
 

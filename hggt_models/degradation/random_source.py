@@ -37,6 +37,10 @@ class RandomSource:
         """Source of what a batch has in common, see `BatchSource`."""
         return self
 
+    def split(self, count: int) -> list["RandomSource"]:
+        """A source for each of `count` samples: this one, from which they draw one after the other."""
+        return [self] * count
+
     def uniform(self, count: int, low: float | Tensor, high: float) -> Tensor:
         """`count` numbers from low to high, float32 on the CPU; `low` is one number or (count,)."""
         return low + (high - low) * torch.rand(count, generator=self.choices)
@@ -79,8 +83,12 @@ class BatchSource:
         """Generators of per-pixel numbers, one per sample."""
         return [sample.pixels for sample in self._samples]
 
+    def split(self, count: int) -> list[RandomSource]:
+        """The source of each sample; `count` is their number, here and below."""
+        return list(self._samples)
+
     def uniform(self, count: int, low: float | Tensor, high: float) -> Tensor:
-        """As in `RandomSource`; `count` is the number of samples, here and below."""
+        """As in `RandomSource`."""
         return low + (high - low) * torch.cat([sample.uniform(1, 0, 1) for sample in self._samples])
 
     def happens(self, count: int, probability: float) -> Tensor:
@@ -90,3 +98,8 @@ class BatchSource:
     def choose(self, count: int, weights: Sequence[float]) -> list[int]:
         """As in `RandomSource`."""
         return [sample.choose(1, weights)[0] for sample in self._samples]
+
+
+def on_device(drawn: Tensor, images: Tensor) -> Tensor:
+    """Drawn numbers on the images' device. The host does not wait until they have arrived."""
+    return drawn.to(images.device, non_blocking=True)

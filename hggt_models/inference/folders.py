@@ -29,7 +29,8 @@ from hggt_data.ranges import Count, CountOrNone, require_arguments
 from hggt_data.schema import LR, ORIGINAL
 from hggt_eval.metrics.device import full_precision, own_device
 from hggt_models.degradation.chain import degrade_picture
-from hggt_models.degradation.settings import PUBLISHED, DegradationError, DegradationSettings, PublishedName
+from hggt_models.degradation.limits import DegradationError
+from hggt_models.degradation.settings import PUBLISHED, Degradation, PublishedName
 from hggt_models.inference.tiling import (
     ENHANCE_OVERLAP_PX,
     ENHANCE_TILE,
@@ -317,7 +318,8 @@ def degrade(
         output: New or empty folder, or the output of an interrupted run with the same options.
         origin: Where the pictures are from, for the record.  [default: the folder]
         seed: Random seed. The same seed and file names give the same bytes.
-        degradation: Published degradation: sr for super-resolution, enhance-01 and so on for training an enhancer.
+        degradation: Published degradation: sr for super-resolution, enhance-01 to enhance-04 for training an enhancer,
+            realesrgan or bsrgan for those baselines.
         scale: Scale factor between the results and the pictures.  [default: as published]
         workers: Worker processes; they do not change the result.
 
@@ -434,7 +436,7 @@ class Restorer:
 class _DegradeTask:
     source: Source
     target: Path
-    settings: DegradationSettings
+    settings: Degradation
     seed: int
 
 

@@ -51,12 +51,13 @@ class LossMeter:
         self._sums = {name: value.double() + self._sums.get(name, 0) for name, value in losses.items()}
         self._count += 1
         latest = torch.stack([losses[self._watched], self._weight * blank])[:, None].double()
-        self._recent = torch.cat([self._recent.to(latest), latest], 1)[:, -_WINDOW:]
+        self._recent = torch.cat([self._recent.to(latest, non_blocking=True), latest], 1)[:, -_WINDOW:]
         self._num_watched += 1
         if self._num_watched == self._num_first:
             self._start = self._recent[0].mean()
         if self._num_watched % _WINDOW == 0:  # whenever the run logs or saves
-            self._lowest = torch.minimum(self._lowest.to(latest), self._recent[0].mean())
+            lowest = self._lowest.to(latest, non_blocking=True)
+            self._lowest = torch.minimum(lowest, self._recent[0].mean())
 
     @property
     def _watched(self) -> str:

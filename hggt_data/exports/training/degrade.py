@@ -7,9 +7,17 @@ from typing import Literal
 
 from hggt_data.errors import WorkerError
 
-Degradation = Literal["sr", "enhance-01", "enhance-02", "enhance-03", "enhance-04"]
+Degradation = Literal["sr", "enhance-01", "enhance-02", "enhance-03", "enhance-04", "realesrgan", "bsrgan"]
 # Side of a picture divided by side of its LR.
-SCALES: dict[Degradation, int] = {"sr": 4, "enhance-01": 1, "enhance-02": 1, "enhance-03": 1, "enhance-04": 1}
+SCALES: dict[Degradation, int] = {
+    "sr": 4,
+    "enhance-01": 1,
+    "enhance-02": 1,
+    "enhance-03": 1,
+    "enhance-04": 1,
+    "realesrgan": 4,
+    "bsrgan": 4,
+}
 
 
 def require_degrade(why: str) -> None:

@@ -48,7 +48,8 @@ class TrainingSettings:
         positives: Which positive of a group, and which negative: uniform draws one, agreement draws one weighted by its
             agreement, best takes that with most agreement; all writes a pair for each positive.
         seed: Random seed for the choices and the degradation.
-        degradation: Published degradation that makes the missing LR images.
+        degradation: Published degradation that makes the missing LR images: sr, enhance-01 to enhance-04, realesrgan or
+            bsrgan.
         on_the_fly: Write originals to source/ in place of LR images to lq/, for trainers that degrade in training.
         copy: Copy pictures instead of hard-linking them.
         pairs_per_shard: Pairs per tar shard.

@@ -58,6 +58,27 @@ RUNS: dict[str, tuple[Any, ...]] = {
     "ldl-gan": (
         "ldl-psnr", "picture", "rrdb",
         512, 256, False, True, 6, 180, 1e-4, (), 0.999, 0.01, 1.0, 0.1, 0.0, 1.0),
+    "ldl-gan-positive": (
+        "ldl-psnr", "positive", "rrdb",
+        512, 256, False, False, 6, 180, 1e-4, (), 0.999, 0.01, 1.0, 0.1, 0.0, 1.0),
+    "realesrnet": (
+        "", "picture", "rrdb",
+        512, 256, False, True, 12, 180, 2e-4, (), 0.999, 1.0, 0.0, 0.0, 0.0, 0.0),
+    "realesrgan": (
+        "realesrnet", "picture", "rrdb",
+        512, 256, False, True, 12, 180, 1e-4, (), 0.999, 1.0, 1.0, 0.1, 0.0, 0.0),
+    "realesrgan-positive": (
+        "realesrnet", "positive", "rrdb",
+        512, 256, False, False, 12, 180, 1e-4, (), 0.999, 1.0, 1.0, 0.1, 0.0, 0.0),
+    "bsrnet": (
+        "", "picture", "rrdb",
+        256, 256, True, False, 12, 0, 1e-4, _200, 0.0, 1.0, 0.0, 0.0, 0.0, 0.0),
+    "bsrgan": (
+        "bsrnet", "picture", "rrdb",
+        256, 256, True, False, 12, 0, 5e-5, (80_000, 160_000), 0.999, 1.0, 1.0, 1.0, 0.0, 0.0),
+    "bsrgan-positive": (
+        "bsrnet", "positive", "rrdb",
+        256, 256, True, False, 12, 0, 5e-5, (80_000, 160_000), 0.999, 1.0, 1.0, 1.0, 0.0, 0.0),
 }
 
 ALL_RUNS: dict[str, Any] = {
@@ -89,26 +110,75 @@ ALL_RUNS: dict[str, Any] = {
     "discriminator.name": "unet_discriminator_sn",
     "discriminator.num_feat": 64,
     "discriminator.skip_connection": True,
-    "degradation.kernel_kinds.isotropic": 0.7,
-    "degradation.kernel_kinds.anisotropic": 0.3,
-    "degradation.enlarge_probability": 0.1,
-    "degradation.shrink_probability": 0.85,
-    "degradation.resize_modes": ("area", "bilinear", "bicubic"),
-    "degradation.gaussian_probability": 0.5,
-    "degradation.resize_form": "official",
-    "degradation.jpeg_form": "official",
+}
+# What few runs have otherwise: KAIR, which trains BSRGAN, leaves Adam's averages at PyTorch's defaults.
+OTHERWISE: dict[str, dict[str, Any]] = {
+    "bsrnet": {"betas": (0.9, 0.999)},
+    "bsrgan": {"betas": (0.9, 0.999), "loss.adversarial_form": "lsgan"},
+    "bsrgan-positive": {"betas": (0.9, 0.999), "loss.adversarial_form": "lsgan"},
+}
+
+STAGE = {
+    "kernel_kinds.isotropic": 0.7,
+    "kernel_kinds.anisotropic": 0.3,
+    "enlarge_probability": 0.1,
+    "shrink_probability": 0.85,
+    "gaussian_probability": 0.5,
+}
+IN_STAGES = {
+    "order": "fixed",
+    "resize_modes": ("area", "bilinear", "bicubic"),
+    "resize_form": "official",
+    "jpeg_form": "official",
+    **STAGE,
+}
+SECOND = {
+    "kernel_sizes_px": (3, 5),
+    "blur_sigma_px": (0.1, 0.4),
+    "blur_probability": 0.8,
+    "sinc_probability": 0.01,
+    "resize_scale": (0.9, 1.1),
+    "gaussian_sigma_8bit": (0, 4),
+    "poisson_scale": (0, 0.3),
+    "grey_probability": 0.2,
+    "jpeg_quality": (87, 95),
+    "final_sinc_probability": 0.1,
+    **STAGE,
+}
+SHUFFLED = {
+    "order": "shuffled",
+    "scale": 4,
+    "half_probability": 0.25,
+    "kernel_sizes_px": (3, 5, 7, 9),
+    "blur_base_px": 0.2,
+    "blur_per_scale_px": 0.2,
+    "anisotropic_probability": 0.3,
+    "resize_divisor": (1, 1 / 0.85),
+    "resize_probability": 0.75,
+    "decimation_sigma_px": 0.1,
+    "decimation_sigma_per_scale_px": 0.25,
+    "resize_modes": ("area", "bilinear", "bicubic"),
+    "gaussian_sigma_8bit": (1, 12),
+    "noise_kinds.colour": 0.4,
+    "noise_kinds.grey": 0.4,
+    "noise_kinds.correlated": 0.2,
+    "jpeg_quality": (75, 95),
+    "jpeg_probability": 0.9,
+    "jpeg_form": "libjpeg",
 }
 
 DEGRADATION_COLUMNS = (
     "scale", "kernel_sizes_px", "blur_sigma_px", "sinc_probability", "resize_scale",
     "gaussian_sigma_8bit", "poisson_scale", "grey_probability", "jpeg_quality",
 )
+REALESRGAN = (4, (3, 5, 7), (0.1, 0.6), 0.01, (0.9, 1.1), (1, 8), (0.05, 0.5), 0.2, (85, 95))
 SR = (4, (3, 5, 7, 9), (0.1, 1.0), 0.01, (0.8, 1.2), (1, 12), (0.05, 0.8), 0.2, (75, 95))
 DEGRADATIONS: dict[str, tuple[Any, ...]] = {
     "enhance-01": (1, (3, 5, 7), (0.1, 0.5), 0.1, (0.9, 1.1), (6.5, 13), (0.45, 0.9), 0.1, (80, 95)),
     "enhance-02": (1, (3, 5, 7), (0.5, 1.0), 0.1, (0.9, 1.1), (0.5, 6.5), (0.05, 0.45), 0.1, (80, 95)),
     "enhance-03": (1, (3, 5, 7), (0.1, 0.5), 0.1, (0.9, 1.1), (6.5, 13), (0.45, 0.9), 0.1, (80, 95)),
     "enhance-04": (1, (3, 5, 7), (0.5, 1.0), 0.1, (0.9, 1.1), (0.5, 6.5), (0.05, 0.45), 0.1, (80, 95)),
+    **dict.fromkeys(("realesrnet", "realesrgan", "realesrgan-positive"), REALESRGAN),
 }
 
 GENERATORS: dict[str, dict[str, Any]] = {
@@ -140,7 +210,7 @@ OURS = {
     "validation.tile",
     "checkpoint.every", "checkpoint.keep", "checkpoint.best",
     "log.every", "log.tensorboard", "log.wandb",
-    "degradation.generalized_beta", "degradation.plateau_beta",  # of kinds of kernels that no published run has
+    *(f"degradation.{stage}{kind}_beta" for stage in ("", "second.") for kind in ("generalized", "plateau")),  # unused
 }
 # Inside of networks, whose outputs equal those of the official ones (tests/hggt_models/networks).
 INSIDE_NETWORKS = {
@@ -157,6 +227,7 @@ RATES: dict[str, dict[int, float]] = {
         287_499: 1.25e-5, 287_500: 6.25e-6, 299_999: 6.25e-6,
     },
     "ldl-psnr": {0: 2e-4, 200_000: 2e-4, 299_999: 2e-4},
+    "bsrgan": {0: 5e-5, 79_999: 5e-5, 80_000: 2.5e-5, 159_999: 2.5e-5, 160_000: 1.25e-5, 299_999: 1.25e-5},
 }
 # fmt: on
 
@@ -177,11 +248,20 @@ def fields_of(config: TrainConfig) -> dict[str, Any]:
 def published(recipe: str) -> dict[str, Any]:
     """All that the tables say of a recipe."""
     run = dict(zip(COLUMNS, RUNS[recipe], strict=True))
-    degradation = zip(DEGRADATION_COLUMNS, DEGRADATIONS.get(recipe, SR), strict=True)
+    if recipe.startswith("bsr"):
+        degradation = SHUFFLED
+    else:
+        columns = zip(DEGRADATION_COLUMNS, DEGRADATIONS.get(recipe, SR), strict=True)
+        degradation = {**IN_STAGES, **dict(columns)}
+    if recipe.startswith("real"):
+        degradation |= {f"second.{name}": value for name, value in SECOND.items()}
+    elif degradation["order"] == "fixed":
+        degradation["second"] = None
     return {
         **ALL_RUNS,
         **run,
-        **{f"degradation.{name}": value for name, value in degradation},
+        **OTHERWISE.get(recipe, {}),
+        **{f"degradation.{name}": value for name, value in degradation.items()},
         **{f"generator.{name}": value for name, value in GENERATORS[run["generator.name"]].items()},
     }
 

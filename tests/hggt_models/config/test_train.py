@@ -19,6 +19,7 @@ from hggt_models.config.train import (
     make_config,
     merged,
 )
+from hggt_models.degradation.settings import DegradationSettings
 
 ENHANCE = {
     "target": "picture",
@@ -364,9 +365,37 @@ def test_naming_another_degradation_replaces_the_section() -> None:
     }
 
 
+@pytest.mark.parametrize(
+    ("degradation", "message"),
+    [
+        (
+            {"published": "realesrgan", "second": {"jpeg_quality": [0, 95]}},
+            "degradation.second.jpeg_quality is .* 1 to",
+        ),
+        ({"published": "realesrgan", "second": {"blurs": 1}}, "degradation.second.blurs is not known"),
+        ({"published": "bsrgan", "jpeg_quality": [0, 95]}, "^degradation.jpeg_quality is .* 1 to 100"),
+        ({"published": "bsrgan", "jpeg_qualty": [75, 95]}, "did you mean 'degradation.jpeg_quality'"),
+        ({"published": "bsrgan", "sinc_probability": 0.1}, "degradation.sinc_probability is not known"),
+        ({"order": "random"}, "degradation.order is 'random'; expected one of fixed"),
+    ],
+)
+def test_faults_in_degradations_of_several_stages_or_in_random_order_have_their_keys(
+    degradation: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(ConfigError, match=message):
+        make_config({"degradation": degradation})
+
+
+def test_a_record_without_the_newer_settings_of_its_degradation_is_read_as_before() -> None:
+    record = make_config({}).to_json()
+    del record["degradation"]["order"], record["degradation"]["second"]
+    assert make_config(record) == make_config({})
+
+
 def test_one_setting_of_a_section_leaves_the_others() -> None:
     config = make_config({**ENHANCE, "degradation": {"published": "enhance-01", "kernel_kinds": {"isotropic": 0}}})
     before = make_config(ENHANCE)
+    assert isinstance(before.degradation, DegradationSettings)
     assert config.degradation == replace(before.degradation, kernel_kinds={"isotropic": 0.0, "anisotropic": 0.3})
     layers = make_config({"perceptual": {"layers": {"conv2_1": 3}}}).perceptual.layers
     assert layers == {**make_config({}).perceptual.layers, "conv2_1": 3.0}

@@ -459,6 +459,19 @@ def test_groups_may_be_missing_but_not_change(tree: Path, tmp_path: Path, target
     assert (other.num_missing, other.identity["num_groups"]) == (0, 2)
 
 
+def test_samples_keep_their_size_if_the_group_with_most_positives_is_missing(tree: Path, tmp_path: Path) -> None:
+    settings = config("positive", "validation.pictures=0", "positives=nearest")
+    before = open_training_data(str(tree), settings)
+    fewer = write_groups(
+        tmp_path / "fewer", {name: letters for name, letters in LABELS.items() if "PPP" not in letters}
+    )
+    after = open_training_data(str(fewer), settings, resumed=resume_state_of(before))
+    assert after.num_missing == 1
+    for opened in (before, after):
+        assert opened.samples[0]["pictures"].shape[0] == 4
+        assert opened.samples[0]["has_target"].shape == (3,)
+
+
 def test_more_or_other_pictures_are_other_data(tmp_path: Path) -> None:
     before = open_pictures(write_pictures(tmp_path / "HR", ["a.png", "b.png", "c.png"], (8, 8)))
     held_out = f"{before.held_out[0].name}.png"

@@ -13,8 +13,9 @@ from hggt_models.degradation import chain
 from hggt_models.degradation.chain import degrade, degrade_picture, draw_kernels
 from hggt_models.degradation.jpeg import compress_jpeg
 from hggt_models.degradation.kernels import filter_images, gaussian_kernels
+from hggt_models.degradation.limits import DegradationError
 from hggt_models.degradation.random_source import RandomSource
-from hggt_models.degradation.settings import ENHANCE_01, SR, DegradationError, DegradationSettings
+from hggt_models.degradation.settings import ENHANCE_01, SR, DegradationSettings
 from tests.hggt_models.degradation.golden import waves
 from tests.hggt_models.degradation.sources import Draws, sources
 

@@ -17,7 +17,7 @@ from hggt_models.degradation.chain import degrade
 from hggt_models.degradation.jpeg import compress_jpeg
 from hggt_models.degradation.kernels import filter_images, gaussian_kernels, plateau_kernels, sinc_kernels
 from hggt_models.degradation.noise import add_gaussian_noise, add_poisson_noise
-from hggt_models.degradation.settings import SR
+from hggt_models.degradation.settings import PUBLISHED, SR, Degradation
 from hggt_models.degradation.sharpening import sharpen
 from tests.hggt_models.degradation.golden import waves
 from tests.hggt_models.degradation.sources import Draws, sources
@@ -58,12 +58,19 @@ def test_pixel_functions_never_copy_from_the_device(name: str) -> None:
     assert (result.shape, result.dtype, result.device.type) == (images.shape, torch.float32, "cuda")
 
 
+CHAINS: dict[str, Degradation] = {
+    "gaussian": replace(SR, gaussian_probability=1),
+    "poisson": replace(SR, gaussian_probability=0),
+    "realesrgan": PUBLISHED["realesrgan"],
+    "bsrgan": PUBLISHED["bsrgan"],
+}
+
+
 @pytest.mark.parametrize("draws", get_args(Draws))
-@pytest.mark.parametrize("gaussian_probability", [0, 1])
-def test_the_chain_never_copies_pixels_from_the_device(draws: Draws, gaussian_probability: float) -> None:
+@pytest.mark.parametrize("settings", CHAINS.values(), ids=CHAINS)
+def test_the_chain_never_copies_pixels_from_the_device(draws: Draws, settings: Degradation) -> None:
     # The random choices are real tensors here; only those computed from the images are fake.
     images = FakeTensorMode(allow_non_fake_inputs=True).from_tensor(waves(64, 48).repeat(2, 1, 1, 1))
-    settings = replace(SR, gaussian_probability=gaussian_probability)
     assert degrade(images, settings, sources(draws, 0, 2)).shape == (2, 3, 16, 12)
 
 
@@ -76,10 +83,9 @@ def test_pixel_functions_compile_in_one_graph(name: str) -> None:
 
 @needs_cuda
 @pytest.mark.parametrize("draws", get_args(Draws))
-@pytest.mark.parametrize("gaussian_probability", [0, 1])
-def test_the_chain_never_waits_for_cuda(draws: Draws, gaussian_probability: float) -> None:
+@pytest.mark.parametrize("settings", CHAINS.values(), ids=CHAINS)
+def test_the_chain_never_waits_for_cuda(draws: Draws, settings: Degradation) -> None:
     images, drawn = waves(64, 64).repeat(2, 1, 1, 1).cuda(), sources(draws, 0, 2, "cuda")
-    settings = replace(SR, gaussian_probability=gaussian_probability)
     degrade(images, settings, drawn)  # the first call may wait while libraries start
     torch.cuda.set_sync_debug_mode("error")
     try:

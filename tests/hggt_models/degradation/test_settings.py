@@ -4,13 +4,15 @@ from typing import Any
 
 import pytest
 
+from hggt_models.degradation.limits import DegradationError
 from hggt_models.degradation.settings import (
     ENHANCE_01,
     ENHANCE_02,
     PUBLISHED,
     SR,
-    DegradationError,
-    DegradationSettings,
+    Degradation,
+    SecondStage,
+    ShuffledSettings,
 )
 
 
@@ -38,15 +40,34 @@ def test_impossible_settings_are_refused(change: dict[str, Any], message: str) -
         replace(SR, **change)
 
 
+@pytest.mark.parametrize(
+    ("settings", "change", "message"),
+    [
+        (SecondStage(), {"blur_probability": 2}, "blur_probability is 2; expected 0 to 1"),
+        (SecondStage(), {"jpeg_quality": (0, 95)}, "jpeg_quality is .* within 1 to 100"),
+        (ShuffledSettings(), {"scale": 0}, "scale is 0; expected 1 or more"),
+        (ShuffledSettings(), {"resize_divisor": (0.5, 1)}, "resize_divisor is .* within 1 to 100"),
+        (ShuffledSettings(), {"decimation_sigma_px": 2}, "decimation_sigma_px 2 is more than"),
+        (
+            ShuffledSettings(),
+            {"noise_kinds": {"pink": 1}},
+            "noise_kinds has pink; expected one or more of colour",
+        ),
+    ],
+)
+def test_impossible_settings_of_other_orders_are_refused(settings: Any, change: dict[str, Any], message: str) -> None:
+    with pytest.raises(DegradationError, match=message):
+        replace(settings, **change)
+
+
 def test_all_faults_are_named_at_once() -> None:
     with pytest.raises(DegradationError, match=r"scale is 0.*; sinc_probability is 2.*; grey_probability is -1"):
         replace(SR, scale=0, sinc_probability=2, grey_probability=-1)
 
 
 @pytest.mark.parametrize("settings", PUBLISHED.values(), ids=PUBLISHED)
-def test_settings_survive_a_worker_and_a_checkpoint(settings: DegradationSettings) -> None:
+def test_settings_survive_a_worker(settings: Degradation) -> None:
     assert pickle.loads(pickle.dumps(settings)) == settings
-    assert DegradationSettings(**asdict(settings)) == settings
 
 
 def test_enhancers_differ_as_published() -> None:

@@ -33,7 +33,7 @@ FORKED.set_forkserver_preload(["hggt_models.training.trainer", "tqdm", __name__]
 # Of each network, by the beginning of the recipes that train it.
 SMALL_NETWORKS = {
     "rrdb": ("num_block=1", "num_feat=8", "num_grow_ch=4"),
-    "ldl": ("num_block=1", "num_feat=8", "num_grow_ch=4"),
+    **dict.fromkeys(("ldl", "real", "bsr"), ("num_block=1", "num_feat=8", "num_grow_ch=4")),
     "swinir": ("embed_dim=8", "depths=[2]", "num_heads=[2]"),
     "enhance-01": ("num_feat=8", "num_group=1", "num_block=1", "squeeze_factor=2"),
     "enhance-02": ("num_feat=8", "num_group=1", "num_block=1", "squeeze_factor=2"),
@@ -105,7 +105,7 @@ def training_run(recipe: str, config: TrainConfig, data: Path, output: Path) -> 
 
 def data_for(recipe: str, groups: Path, pictures: Path) -> Path:
     """What a recipe learns from."""
-    return groups if "gan" in recipe and "ldl" not in recipe else pictures
+    return pictures if load_config(recipe).target == "picture" else groups
 
 
 def write_pictures(folder: Path) -> Path:

@@ -6,6 +6,7 @@ import shutil
 import signal
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ from hggt_models.training.learner import Learner
 from hggt_models.training.prepare import require_equal_shares
 from hggt_models.training.run_folder import RunFolder
 from hggt_models.training.run_log import RunLog
+from hggt_models.training.validation import Validation
 from tests.hggt_data.kills import FORKED, die_at_rename, kill
 from tests.hggt_models.training.runs import (
     assert_same,
@@ -252,6 +254,18 @@ def test_a_run_is_saved_if_a_picture_cannot_be_read(
     assert f"resuming after {done} of 8 iterations" in result.output
     (run / "weights" / f"{done:06d}.safetensors").unlink()
     assert_same_run(run, whole)
+
+
+def test_a_smaller_tile_of_validation_is_printed_logged_and_recorded(
+    pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = Validation.run
+    monkeypatch.setattr(Validation, "run", lambda self, network: replace(run(self, network), tile=64))
+    result = train("rrdb-psnr", pictures, tmp_path / "run", "iterations=1")
+    assert "in tiles of 64" in result.output
+    line = json.loads((tmp_path / "run" / "log.jsonl").read_text().splitlines()[-1])
+    assert (line["kind"], line["about"]["tile"]) == ("validation", 64)
+    assert json.loads((tmp_path / "run" / "run.json").read_text())["starts"][-1]["validation_tile"] == 64
 
 
 def test_a_run_is_saved_if_a_picture_cannot_be_validated(pictures: Path, tmp_path: Path) -> None:

@@ -187,6 +187,17 @@ def test_processes_share_the_pictures_and_the_leading_one_has_those_that_are_sho
     assert max(map(len, shares)) <= max(shown, -(-number // world))
 
 
+def test_the_smallest_tile_of_any_process_is_reported() -> None:
+    class Joined(Unjoined):
+        def sum(self, values: Tensor) -> Tensor:
+            return torch.cat([values[:-1], values.new_tensor([64])])  # that of the last process
+
+    grey = np.full((32, 32, 3), 128, np.uint8)
+    held_out = [HeldOut("grey", lambda: grey, (lambda: grey,))]
+    assert Validation(held_out, config(), Joined(0, 2)).run(Nearest()).tile == 64
+    assert Validation(held_out, config("validation.tile=64"), Joined(0, 2)).run(Nearest()).tile is None
+
+
 def test_only_the_leading_process_shows_results() -> None:
     grey = np.full((32, 32, 3), 128, np.uint8)
     held_out = [HeldOut(str(number), lambda: grey, (lambda: grey,)) for number in range(5)]
