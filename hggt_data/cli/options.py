@@ -110,7 +110,7 @@ _SHARED: dict[str, Detail] = {
     "tag": Option(metavar="TAG"),
     "suffix": Option(metavar="SUFFIX"),
     "split": Option(metavar="SPLIT"),
-    "degradation": Option(metavar="NAME"),  # too many names for a line
+    "degradation": Option(metavar="NAME"),
 }
 LABEL_WORDS = Parsed("hggt_data.tree.table_options:parse_label_words", "WORD=LABEL,...")
 # Of commands that read a tree.
@@ -120,6 +120,7 @@ TABLE: dict[str, Detail] = {
     "label_words": Option("--labels", LABEL_WORDS),
     "source_pattern": Option(metavar="REGEX"),
 }
+_LONGEST_CHOICE = 60
 _METAVARS = {"directory": "DIR", "file": "FILE", "integer": "N", "integer range": "N", "float range": "X"}
 _UNSET = (ParameterSource.DEFAULT, ParameterSource.DEFAULT_MAP)
 
@@ -183,7 +184,7 @@ def _make_param(parameter: Parameter, detail: Detail) -> click.Parameter:
         type=kind,
         required=(is_required and default is None) if option.required is None else option.required,
         multiple=parameter.is_repeated and (not isinstance(kind, Parsed) or kind.each),
-        metavar=option.metavar or (None if isinstance(kind, click.Choice) else _METAVARS.get(kind.name)),
+        metavar=None if _is_short_choice(kind) else option.metavar or _METAVARS.get(kind.name),
         help=option.help or parameter.help,
         **shown,
     )
@@ -203,3 +204,8 @@ def _click_type(parameter: Parameter, detail: Option | Argument) -> click.ParamT
     if parameter.kind is None:
         raise TypeError(f"{parameter.name}: no option can be made of this annotation; name a click type for it")
     return click.types.convert_type(parameter.kind)
+
+
+def _is_short_choice(kind: click.ParamType[Any]) -> bool:
+    """Whether an option's values are few enough to stand in its help themselves."""
+    return isinstance(kind, click.Choice) and len("|".join(kind.choices)) <= _LONGEST_CHOICE

@@ -21,6 +21,7 @@ _SIZES: dict[str, Detail] = {"crop": _PIXELS, "step": _PIXELS}
         "scales": Option(type=Parsed("hggt_data.patches.subimages:parse_scales", "LIST"), default="0.75,0.5,1/3"),
         "short_side": _PIXELS,
         "threshold": _PIXELS,
+        "choose": Option(metavar="N"),
     },
 )
 def extract_subimages(arguments: dict[str, Any]) -> None:

@@ -6,9 +6,10 @@ Source: the published enhancers and PSNR runs read DF2K_OST "multiscale" in crop
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
+from hashlib import sha256
 from importlib.metadata import version as installed_version
 from pathlib import Path
 from typing import Any
@@ -49,6 +50,8 @@ class SubimageSettings:
         crop: Side of a crop.
         step: Distance between crops.
         threshold: Leave this many pixels uncut at the right and bottom edge; if more remain, one more crop ends there.
+        choose: Number of crops to choose at random from those of all pictures; 0 for all.
+        seed: Random seed for the choice. The same seed and names of crops give the same choice.
 
     Raises:
         SettingsError: A value is out of range.
@@ -63,6 +66,8 @@ class SubimageSettings:
     crop: Count = 400
     step: Count = 200
     threshold: CountOrNone = 0
+    choose: CountOrNone = 0
+    seed: int = 0
 
     def __post_init__(self) -> None:
         require_ranges(self)
@@ -115,7 +120,23 @@ class SubimageSettings:
             "crop": self.crop,
             "step": self.step,
             "threshold": self.threshold,
+            **({"choose": self.choose, "seed": self.seed} if self.choose else {}),
         }
+
+    def choice(self, names: Iterable[str]) -> frozenset[str]:
+        """The crops to write: all, or `choose` of them, whatever the order of their names.
+
+        SettingsError if there are fewer.
+        """
+        known = frozenset(names)
+        if not self.choose:
+            return known
+        if len(known) < self.choose:
+            raise SettingsError(
+                f"`choose` is {self.choose:,}, but the pictures have {plural(len(known), 'crop')}; choose fewer"
+            )
+        # Ranked by hashes, so that the choice depends neither on the order of files nor on Python's version.
+        return frozenset(sorted(known, key=lambda name: sha256(f"{self.seed}/{name}".encode()).digest())[: self.choose])
 
 
 def parse_scales(text: str) -> tuple[Fraction, ...]:
@@ -199,6 +220,8 @@ def extract_subimages(
 
     Raises:
         TreeError: There is no picture, or crops of two pictures would have the same name; nothing is written.
+        SettingsError: There are fewer crops than `choose`; nothing is written.
+        ImageError: Crops are to be chosen, and the sizes of some pictures cannot be read; nothing is written.
         OutputError: `output` contains other files or crops made with different settings, is inside an input, or
             another process is writing to it.
 
@@ -222,9 +245,11 @@ def extract_subimages(
     outcome = SubimageOutcome()
     pictures = _list_pictures(folders, output, outcome)
     owners = _name_versions(pictures, settings)
+    chosen = _choose(pictures, settings)
     content = {"inputs": [str(folder.resolve()) for folder in folders], "settings": settings.to_json()}
     made_with = {"hggt": installed_version("hggt"), "pillow": installed_version("pillow")}
-    job = PictureJob(output, RECORD, "crops", content, made_with, outcome, growing=("inputs",))
+    growing = () if settings.choose else ("inputs",)  # more inputs would change the choice
+    job = PictureJob(output, RECORD, "crops", content, made_with, outcome, growing=growing)
 
     def picture_of(name: str) -> str | None:
         match = _CROP.fullmatch(name)
@@ -233,13 +258,17 @@ def extract_subimages(
         return name if is_picture_name(name) else None
 
     with job.open(picture_of, set(owners.values())) as existing:
-        tasks = [_Task(path, output, settings, frozenset(existing.get(str(path), ()))) for path in pictures]
+        tasks = [
+            _Task(path, output, settings, frozenset(existing.get(str(path), ())), wanted)
+            for path, wanted in ((path, chosen.get(path, frozenset()) if chosen else None) for path in pictures)
+            if wanted or wanted is None or str(path) in existing
+        ]
         for task, result in job.run(_process, tasks, workers=workers, label="cutting"):
             if result.kept:
                 outcome.crops_kept += result.num_crops
             else:
                 outcome.crops_made += result.num_crops
-            if not result.num_crops and not result.fault:
+            if not result.num_crops and not result.fault and chosen is None:
                 outcome.small.append(task.path)
             outcome.small_versions += result.small_versions
             outcome.enlarged_versions += result.enlarged_versions
@@ -249,12 +278,18 @@ def extract_subimages(
 
 @dataclass(frozen=True)
 class _Task:
-    """One picture, and the names of its crops that an earlier run has written."""
+    """One picture, the names of its crops that an earlier run has written, and of those to write; None for all."""
 
     path: Path
     output: Path
     settings: SubimageSettings
     existing: frozenset[str]
+    chosen: frozenset[str] | None
+
+    def crops(self, version: "_Version") -> dict[str, tuple[int, int]]:
+        """Name and (top, left) of each crop to write."""
+        named = zip(version.crop_names(self.path.stem), version.corners, strict=True)
+        return {name: corner for name, corner in named if self.chosen is None or name in self.chosen}
 
 
 @dataclass(frozen=True)
@@ -291,7 +326,7 @@ def _process(task: _Task) -> _Result:
         return _Result(
             kept=kept,
             notes=frozenset() if kept else picture.notes,
-            num_crops=sum(len(version.corners) for version in versions),
+            num_crops=sum(len(task.crops(version)) for version in versions),
             small_versions=sum(not version.corners for version in versions if version.suffix),
             enlarged_versions=len(task.settings.suffixes) - len(versions),
         )
@@ -309,7 +344,7 @@ def _find_done(task: _Task) -> list[_Version] | None:
         return None  # decoding the file will show what is wrong
     # If EXIF turns the picture, the names of the crops are the same before and after the turn.
     versions = _plan(size, task.settings)
-    if task.existing != {name for version in versions for name in version.crop_names(task.path.stem)}:
+    if task.existing != {name for version in versions for name in task.crops(version)}:
         return None
     return versions if is_up_to_date((task.output / name for name in task.existing), [task.path]) else None
 
@@ -323,16 +358,43 @@ def _plan(size: tuple[int, int], settings: SubimageSettings) -> list[_Version]:
     ]
 
 
+def _choose(pictures: Sequence[Path], settings: SubimageSettings) -> dict[Path, frozenset[str]] | None:
+    """The chosen crops of each picture that has any; None for all crops.
+
+    ImageError names all pictures whose size cannot be read: without them, the choice would be another one.
+    """
+    if not settings.choose:
+        return None
+    available: dict[str, Path] = {}
+    faults = []
+    for path in pictures:
+        try:
+            versions = _plan(read_picture_size(path), settings)
+        except (ImageError, OSError) as error:
+            faults.append(str(error))
+        else:
+            available |= {name: path for version in versions for name in version.crop_names(path.stem)}
+    if faults:
+        raise ImageError(
+            f"{plural(len(faults), 'picture')} cannot be read, so `choose` does not know all crops: "
+            f"{format_examples(faults)}; mend or remove them"
+        )
+    chosen: dict[Path, set[str]] = {}
+    for name in settings.choice(available):
+        chosen.setdefault(available[name], set()).add(name)
+    return {path: frozenset(names) for path, names in chosen.items()}
+
+
 def _cut(task: _Task, pixels: Pixels, versions: Sequence[_Version]) -> None:
     """Write all crops. Those of an earlier form of the picture are removed first: a kill would leave them."""
-    names = [version.crop_names(task.path.stem) for version in versions]
-    for name in task.existing.difference(*names):
+    crops = [task.crops(version) for version in versions]
+    for name in task.existing.difference(*crops):
         (task.output / name).unlink(missing_ok=True)
     side = task.settings.crop
-    for version, crop_names in zip(versions, names, strict=True):
-        if crop_names:
+    for version, corners in zip(versions, crops, strict=True):
+        if corners:
             scaled = _scale(pixels, version.size)
-            for name, (top, left) in zip(crop_names, version.corners, strict=True):
+            for name, (top, left) in corners.items():
                 write_png(task.output / name, scaled[top : top + side, left : left + side], _COMPRESSION)
 
 

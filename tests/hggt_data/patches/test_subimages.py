@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import time
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -457,3 +458,57 @@ class TestKilled:
             cut(folder, output)
             assert contents(output) == expected
         assert number == 2 * (len(expected) - 2)  # the record and the crop of b stay
+
+
+class TestChoice:
+    def test_as_many_crops_as_asked_for_are_chosen_whatever_the_order_of_files(self, tmp_path: Path) -> None:
+        first = write_pictures(tmp_path / "in", a=(50, 60), b=(40, 40), c=(20, 20))
+        # The same pictures, written in another order and into two folders.
+        one, two = (
+            write_pictures(tmp_path / "one", c=(20, 20), b=(40, 40)),
+            write_pictures(tmp_path / "two", a=(50, 60)),
+        )
+        everything = cut(first, tmp_path / "all", PLAIN)
+        chosen = replace(PLAIN, choose=7, seed=3)
+        assert cut(first, tmp_path / "out", chosen, workers=2).crops_made == 7
+        extract_subimages([two, one], tmp_path / "again", chosen, workers=1)
+        assert len(names(tmp_path / "out")) == 7 < everything.crops_made
+        found = {name: (tmp_path / "out" / name).read_bytes() for name in names(tmp_path / "out")}
+        assert found == {name: (tmp_path / "again" / name).read_bytes() for name in names(tmp_path / "again")}
+        assert found == {name: (tmp_path / "all" / name).read_bytes() for name in found}
+        cut(first, tmp_path / "other", replace(chosen, seed=4))
+        assert names(tmp_path / "other") != names(tmp_path / "out")
+
+    def test_crops_of_all_pictures_are_equally_likely(self) -> None:
+        crops = [f"{picture}_s{number:03d}.png" for picture in "ab" for number in range(50)]
+        drawn = [SubimageSettings(choose=20, seed=seed).choice(crops) for seed in range(300)]
+        counts = [sum(name in choice for choice in drawn) for name in crops]
+        assert all(len(choice) == 20 for choice in drawn)
+        assert 30 < min(counts) <= max(counts) < 95
+
+    def test_an_interrupted_choice_resumes_and_another_one_is_refused(self, tmp_path: Path) -> None:
+        folder, output = write_pictures(tmp_path / "in", a=(50, 60), b=(40, 40)), tmp_path / "out"
+        chosen = replace(PLAIN, choose=5)
+        cut(folder, output, chosen)
+        before = contents(output)
+        (output / names(output)[0]).unlink()
+        outcome = cut(folder, output, chosen)
+        assert contents(output) == before
+        assert outcome.crops_kept < 5
+        assert not outcome.small
+        for other in (PLAIN, replace(chosen, choose=6), replace(chosen, seed=1)):
+            with pytest.raises(OutputError, match="made with different settings"):
+                cut(folder, output, other)
+
+    def test_too_few_crops_and_unreadable_pictures_are_refused_before_anything_is_written(self, tmp_path: Path) -> None:
+        folder, output = write_pictures(tmp_path / "in", a=(30, 30)), tmp_path / "out"
+        options = ("--input", folder, "--output", output, "--crop", 20, "--step", 10, "--scales", "none")
+        result = run(*options, "--short-side", 0, "--choose", 5)
+        assert result.exit_code == 2
+        assert "--choose is 5, but the pictures have 4 crops; choose fewer" in result.output
+        write_bytes(folder / "b.png", b"broken")
+        write_bytes(folder / "c.png", b"broken")
+        result = run(*options, "--short-side", 0, "--choose", 3)
+        assert result.exit_code == 1
+        assert "2 pictures cannot be read" in result.output
+        assert not output.exists()
