@@ -59,17 +59,20 @@ def measure_reach(network: nn.Module, window: int) -> int | None:
 
     Pixels that are not numbers make everything that depends on them not a number. `window` of them in a row are set, so
     that the result holds at any place, and may be `window` - 1 too large. None if the influence reaches the ends of the
-    longest strip, or if the network fails.
+    longest strip, if the network fails, or if it has layers that pool whole pictures.
     """
+    if any(map(_pools, network.modules())):
+        return None
     was_training = network.training
     network.eval()
     try:
-        reaches = [_reach(network, axis, window) for axis in (2, 3)]
+        rows = _reach(network, 2, window)
+        columns = None if rows is None else _reach(network, 3, window)
     except _FAILURES:
         return None
     finally:
         network.train(was_training)
-    return None if None in reaches else max(reach for reach in reaches if reach is not None)
+    return None if rows is None or columns is None else max(rows, columns)
 
 
 def measure_window(network: nn.Module, least: int, reach: int) -> int:
@@ -114,6 +117,11 @@ def _reach(network: nn.Module, axis: int, window: int) -> int | None:
         if first > 0 and last < length - 1:
             return max(start + window - 1 - first, last - start)
     return None
+
+
+def _pools(layer: nn.Module) -> bool:
+    """Whether a layer gives one value for a whole picture, as in channel attention."""
+    return isinstance(layer, nn.AdaptiveAvgPool2d | nn.AdaptiveMaxPool2d) and layer.output_size in (1, (1, 1))
 
 
 def _scale(module: nn.Module, side: int, device: str) -> int:

@@ -109,6 +109,12 @@ class Learner:
         self._update(rate)
         return losses
 
+    @property
+    def trial_samples(self) -> int:
+        """How many samples a trial needs: two with batch norm, which cannot train on one value for each channel."""
+        modules = (module for network in self._networks for module in network.modules())
+        return 2 if any(isinstance(module, nn.modules.batchnorm._BatchNorm) for module in modules) else 1
+
     def try_out(self, pairs: TrainingPairs) -> None:
         """Raise whatever error a step with such pairs would meet; nothing changes."""
         self.keep()

@@ -89,7 +89,7 @@ class RunState:
         self.notes.append(describe_beginning(run, self.done))
 
     def try_out(self) -> None:
-        """Compute one sample forward and backward before the first iteration; all processes call this together.
+        """Compute a sample or two forward and backward before the first iteration; all processes call this together.
 
         ConfigError if the settings cannot work. Compiled networks are left to the first iteration, because they would
         be compiled for a single sample; except with `deterministic`, which not every operation can be.
@@ -97,7 +97,7 @@ class RunState:
         if self._config.compile and not self._config.deterministic:
             return
         try:
-            self._runtime.together(lambda: self.learner.try_out(self.loader.first()))
+            self._runtime.together(lambda: self.learner.try_out(self.loader.first(self.learner.trial_samples)))
         except Exception as error:
             if isinstance(error, HggtError | OSError) or ran_out_of_memory(error):
                 raise

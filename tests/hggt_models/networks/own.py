@@ -27,6 +27,17 @@ class Enlarger(nn.Module):
         return functional.pixel_shuffle(self.last(features + spread), self.scale)
 
 
+class Brightness(nn.Module):
+    """Depends on the whole picture, but has no layer that shows it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(1))
+
+    def forward(self, images: Tensor) -> Tensor:
+        return images - self.weight * images.mean((2, 3), keepdim=True)
+
+
 class Pair(Enlarger):
     """Returns more than an image."""
 

@@ -15,6 +15,7 @@ from hggt_models.networks.checkpoint import CheckpointError, load_checkpoint, lo
 from hggt_models.networks.external import ExternalNetwork
 from hggt_models.networks.measure import measure_reach, measure_window
 from hggt_models.networks.weights import read_metadata
+from tests.hggt_models.networks.own import Brightness
 from tests.hggt_models.networks.small import random_images, small_network
 
 spandrel = pytest.importorskip("spandrel", reason="needs the extra community: pip install 'hggt[community]'")
@@ -77,6 +78,7 @@ def test_reach_and_window_are_measured_as_computed_from_the_layers() -> None:
         assert network.receptive_field_px <= (reach or 0) < network.receptive_field_px + network.window
         assert measure_window(network, 1, reach or 0) == network.window
     assert measure_reach(small_network("rcan_no_upsample"), 1) is None  # it averages over the whole picture
+    assert measure_reach(Brightness(), 1) is None
 
 
 def test_a_class_of_ones_own_is_measured_once(tmp_path: Path) -> None:
