@@ -121,6 +121,7 @@ def degrade(inputs: dict[str, Any], arguments: dict[str, Any], workers: int | No
         "like": Option(metavar="RUN_FILE_OR_ID"),
         "data": _DATA,
         "init": Option(type=Parsed("hggt_models.inference.sources:require_weights", "FILE_OR_ID")),
+        "init_discriminator": Option(type=click.Path(dir_okay=False, path_type=Path), metavar="FILE"),
         "assignments": None,
         "workers": Option(),
     },

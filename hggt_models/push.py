@@ -30,8 +30,8 @@ from hggt_data.licence import (
     terms_of,
 )
 from hggt_data.ranges import require_kind
-from hggt_models.networks import NETWORKS
-from hggt_models.networks.checkpoint import CONFIG_FILE, WEIGHTS_FILE, Checkpoint, load_checkpoint, save_network
+from hggt_models.networks import is_network_name
+from hggt_models.networks.checkpoint import CONFIG_FILE, WEIGHTS_FILE, Checkpoint, load_checkpoint
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,7 +101,7 @@ def open_push(settings: PushSettings) -> Iterator[Push]:
     _require_network(repository, main)
     with tempfile.TemporaryDirectory(prefix="hggt-push-") as temporary:
         folder = Path(temporary)
-        save_network(checkpoint.build(), folder / WEIGHTS_FILE, checkpoint.metadata)
+        checkpoint.save(folder / WEIGHTS_FILE)
         config: dict[str, Any] = {
             "network": checkpoint.network_name,
             "args": dict(checkpoint.args),
@@ -168,7 +168,7 @@ def _require_network(repository: Repository, main: Branch | None) -> None:
         config = parse_json(repository.read_file(CONFIG_FILE, main.commit) or b"")
     except ValueError:
         config = None
-    if not isinstance(config, dict) or config.get("network") not in tuple(NETWORKS):
+    if not isinstance(config, dict) or not is_network_name(config.get("network")):
         raise PublishError(
             f"{repository.url} contains a model that hggt did not write (see its {CONFIG_FILE}). Choose another name."
         )

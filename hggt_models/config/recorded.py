@@ -5,17 +5,14 @@ from typing import Any
 
 from hggt_models.config.reader import ConfigError
 from hggt_models.config.train import TrainConfig, as_json, compared_settings, make_config, merged
+from hggt_models.networks.external_classes import runs_own_code
 
 
 def named_code(found: Mapping[str, Any]) -> dict[str, str]:
-    """The code outside hggt that recorded settings name, `PACKAGE.MODULE:CLASS`, by the key that names it."""
+    """The code that is neither hggt's nor spandrel's in recorded settings, `PACKAGE.MODULE:CLASS`, by its key."""
     networks = {key: found.get(key) for key in ("generator", "discriminator")}
     names = {f"{key}.name": one.get("name") for key, one in networks.items() if isinstance(one, Mapping)}
-    return {key: name for key, name in names.items() if isinstance(name, str) and _runs_code(name)}
-
-
-def _runs_code(name: str) -> bool:
-    return ":" in name and not name.startswith("spandrel:")
+    return {key: str(name) for key, name in names.items() if runs_own_code(name)}
 
 
 def completed(found: Mapping[str, Any], *, runs_code: bool = False) -> Mapping[str, Any]:

@@ -7,12 +7,24 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
-from hggt_models.config.train import DISCRIMINATOR, READER, TrainConfig, flat_settings
+from hggt_models.config.networks import DISCRIMINATOR
+from hggt_models.config.train import READER, TrainConfig, flat_settings
 from hggt_models.degradation.settings import PUBLISHED, DegradationSettings, SecondStage, ShuffledSettings
 from hggt_models.networks import NETWORKS
 
 Schema = dict[str, Any]
 
+_EXTERNAL: Schema = {
+    "properties": {
+        "name": {
+            "description": "Class of another project: spandrel:NAME or package.module:Class.",
+            "pattern": r"^[\w.]+:\w+$",
+            "type": "string",
+        }
+    },
+    "required": ["name"],
+    "type": "object",
+}
 SCHEMA = Path(__file__).with_name("recipe.schema.json")
 _ENTRY = re.compile(r"^    (?P<names>\w+(?:, \w+)*): (?P<text>.*(?:\n {8}.*)*)", re.MULTILINE)
 
@@ -22,8 +34,8 @@ def recipe_schema() -> Schema:
     schema = READER.json_schema()
     sections = schema["$defs"]
     networks = {name: _network_schema(name) for name in NETWORKS if name != DISCRIMINATOR}
-    schema["properties"]["generator"] |= {"anyOf": list(networks.values())}
-    schema["properties"]["discriminator"] |= _network_schema(DISCRIMINATOR)
+    schema["properties"]["generator"] |= {"anyOf": [*networks.values(), _EXTERNAL]}
+    schema["properties"]["discriminator"] |= {"anyOf": [_network_schema(DISCRIMINATOR), _EXTERNAL]}
     schema["properties"]["degradation"]["anyOf"] = schema["properties"]["degradation"].pop("oneOf")
     for kind in (DegradationSettings, ShuffledSettings):
         _add_sentences(sections[kind.__name__], kind)
@@ -57,9 +69,9 @@ def recipe_schema() -> Schema:
 def explain_settings(config: TrainConfig) -> list[str]:
     """Every setting with the sentence that explains it, as the lines of a TOML recipe that gives this config."""
     schema = recipe_schema()
+    chosen = (config.generator.name, config.discriminator.name, config.degradation.order)
     return [
-        f"{f'{key}={value}':<42}  # {_sentence(schema, key, (config.generator.name, config.degradation.order))}"
-        for key, value in flat_settings(config).items()
+        f"{f'{key}={value}':<42}  # {_sentence(schema, key, chosen)}" for key, value in flat_settings(config).items()
     ]
 
 

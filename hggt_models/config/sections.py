@@ -4,7 +4,7 @@ The sentence below a field is its documentation, for `hggt-models recipes NAME` 
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -16,7 +16,8 @@ from hggt_eval.metrics.labels import parse_measure
 from hggt_models.config.reader import ConfigError
 from hggt_models.losses.adversarial import AdversarialForm
 from hggt_models.losses.perceptual import OFFICIAL_LAYERS
-from hggt_models.networks import NETWORKS, network_args
+from hggt_models.networks import NETWORKS, checked_args, is_network_name
+from hggt_models.networks.external_classes import EXTERNAL_FORMS
 from hggt_models.networks.vgg import LAYERS, smallest_px
 
 Compiled = Literal["generator", "discriminator", "perceptual"]
@@ -34,7 +35,10 @@ PAIR_TARGETS = ("positive_negative", "preference")  # targets that also move awa
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class NetworkConfig:
-    """A network: its name and all its arguments, see `build_network`. In settings both are in one table."""
+    """A network: its name and all its arguments, see `build_network`. In settings both are in one table.
+
+    Reading one of another project imports its class.
+    """
 
     name: str
     args: Mapping[str, Any]
@@ -201,6 +205,6 @@ def read_network(value: Any) -> NetworkConfig:
         raise ValueError("expected a table: a network's `name` and its arguments")
     settings = dict(value)
     name = settings.pop("name", None)
-    if name not in tuple(NETWORKS):
-        raise ConfigError(f"name is {name!r}; {nearest(str(name), NETWORKS)}")
-    return NetworkConfig(name=name, args=asdict(network_args(name, settings)))
+    if not is_network_name(name):
+        raise ConfigError(f"name is {name!r}; {nearest(str(name), (*NETWORKS, *EXTERNAL_FORMS))}")
+    return NetworkConfig(name=name, args=checked_args(name, settings))

@@ -7,13 +7,12 @@ documentation, for `hggt-models recipes NAME` and for editors. Nothing here touc
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
-from functools import cache
 from typing import Annotated, Any, ClassVar, Literal, get_args, get_type_hints
 
-import torch
 from pydantic import ConfigDict, Field, PlainValidator, TypeAdapter
 
 from hggt_models.config.degradation import DegradationConfig, published_degradation
+from hggt_models.config.networks import DISCRIMINATOR, network_faults
 from hggt_models.config.reader import READING, ConfigError, limit_faults, read_settings
 from hggt_models.config.sections import (
     CheckpointConfig,
@@ -34,10 +33,8 @@ from hggt_models.config.sections import (
 )
 from hggt_models.losses.distance import LPIPS_SMALLEST_PX
 from hggt_models.losses.perceptual import OFFICIAL_LAYERS
-from hggt_models.networks import build_network
 from hggt_models.networks.vgg import smallest_px
 
-DISCRIMINATOR = "unet_discriminator_sn"
 DEFAULTS = {
     "generator": {"name": "rrdb_pixelshuffle"},
     "discriminator": {"name": DISCRIMINATOR},
@@ -50,8 +47,6 @@ ROUNDING_KEYS = ("accumulate", "precision", "cudnn_benchmark", "deterministic")
 FREE_KEYS = ("starts_from", "iterations", "checkpoint", "log", "validation.every", "validation.images",
              "validation.metrics", "validation.shown", "validation.tile", "compile", "channels_last",
              *ROUNDING_KEYS)  # fmt: skip
-_MOST_PARAMETERS = 10**9
-_CHANNELS = ("num_in_ch", "num_out_ch", "in_chans", "colors")  # arguments of networks
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -211,7 +206,7 @@ class TrainConfig:
         for key, side in (("source_px", self.source_px), ("crop_px", self.crop_px)):
             if side % self.scale:
                 yield f"{key} {side} is not a multiple of degradation.scale {self.scale}"
-        if self.has_discriminator and self.crop_px % 8:
+        if self.has_discriminator and self.discriminator.name == DISCRIMINATOR and self.crop_px % 8:
             yield f"crop_px {self.crop_px} is not a multiple of 8, as the discriminator requires"
         if self.measures_preference("lpips") and self.crop_px < LPIPS_SMALLEST_PX:
             yield f"crop_px {self.crop_px} is too small for LPIPS; expected {LPIPS_SMALLEST_PX} or more"
@@ -235,23 +230,7 @@ class TrainConfig:
             yield f"checkpoint.best is {best!r}, but validation.every or validation.pictures is 0; expected validation"
 
     def _network_contradictions(self) -> Iterator[str]:
-        for key in ("generator", "discriminator"):
-            for name, value in getattr(self, key).args.items():
-                if name in _CHANNELS and value != 3:
-                    yield f"{key}.{name} is {value}; expected 3, because images are RGB"
-        if self.discriminator.name != DISCRIMINATOR:
-            yield f"discriminator is {self.discriminator.name}; expected {DISCRIMINATOR}"
-        if self.generator.name == DISCRIMINATOR:
-            yield f"generator is {DISCRIMINATOR}; expected a network that restores images"
-        for key in ("generator", "discriminator"):
-            network = getattr(self, key)
-            scale, window, num_parameters = _measure(network.name, tuple(network.args.items()))
-            if num_parameters > _MOST_PARAMETERS:
-                yield f"the {key} has {num_parameters:,} parameters; expected at most {_MOST_PARAMETERS:,}"
-            if key == "generator" and self.validation.tile % window:
-                yield f"validation.tile is {self.validation.tile}; expected a multiple of the window {window}"
-            if key == "generator" and network.name != DISCRIMINATOR and scale != self.scale:
-                yield f"the generator's scale is {scale}, but degradation.scale is {self.scale}; expected the same"
+        return network_faults(self.generator, self.discriminator, self.scale, self.crop_px, self.validation.tile)
 
     def _loss_contradictions(self) -> Iterator[str]:
         loss = self.loss
@@ -334,14 +313,6 @@ def compared_settings(
 def _format_value(value: Any) -> str:
     # TOML writes these kinds of values as JSON does, but has no pairs of surrogates, and no bare DEL.
     return json.dumps(as_json(value), ensure_ascii=False).replace("\x7f", "\\u007f")
-
-
-@cache
-def _measure(name: str, args: tuple[tuple[str, Any], ...]) -> tuple[int, int, int]:
-    """By how much a network enlarges, its window and its number of parameters, which only the built network knows."""
-    with torch.device("meta"):
-        network = build_network(name, **dict(args))
-    return network.scale, network.window, sum(parameter.numel() for parameter in network.parameters())
 
 
 def _all_keys(owner: type[Any] = TrainConfig, prefix: str = "") -> list[str]:

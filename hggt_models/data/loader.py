@@ -78,11 +78,13 @@ class PairLoader:
         mixing = RandomSource.from_text(f"{self._config.seed}/pool/{numbers[0]}")
         return PairMaker.open(self.pool.exchange(pairs, mixing))
 
-    def first(self) -> TrainingPairs:
-        """The pairs of the first sample alone, which neither the pool nor the other samples notice."""
-        batch = read_batch(self._samples, [0])
+    def first(self, most: int = 1) -> TrainingPairs:
+        """The pairs of the first `most` samples, or of a part of a batch if that has fewer; the pool stays the same."""
+        part = self._config.batch_size // (self._runtime.world * self._config.accumulate)
+        numbers = list(range(min(most, part)))
+        batch = read_batch(self._samples, numbers)
         on_device = {name: value.to(self._runtime.device) for name, value in batch.items()}
-        return PairMaker.open(self._maker.make(on_device, self._sources([0])))
+        return PairMaker.open(self._maker.make(on_device, self._sources(numbers)))
 
     def _read(self) -> Sample:
         assert self._batches is not None, "call start() first"

@@ -43,10 +43,10 @@ from hggt_models.inference.tiling import (
 from hggt_models.memory import DeviceMemoryError
 from hggt_models.networks.checkpoint import (
     CheckpointError,
-    UnknownNetworkError,
     load_checkpoint,
     load_community_network,
 )
+from hggt_models.networks.identify import UnknownNetworkError
 
 Dtype = Literal["fp32", "bf16"]
 
@@ -131,6 +131,7 @@ def enhance(
     overlap: CountOrNone = ENHANCE_OVERLAP_PX,
     dtype: Dtype = "fp32",
     device: str = "auto",
+    trust: str | None = None,
 ) -> Outcome:
     """Make the candidates of pictures: `original/NAME.png`, and `01/NAME_01.png` for the network called `01`.
 
@@ -146,6 +147,7 @@ def enhance(
         overlap: Overlap between tiles.
         dtype: Number format for inference; bf16 uses autocast.
         device: Device for inference: auto (a GPU if available), cpu, cuda:1.
+        trust: Class of your own, package.module:Class, whose code may run if the weights name it.
 
     Returns:
         How many pictures were made and kept, and which could not be read.
@@ -176,7 +178,8 @@ def enhance(
     sources, origin = _listed(sources, origin, output)
     device = own_device(device)
     restorers = {
-        name: Restorer(path, tile=tile, overlap=overlap, dtype=dtype, device=device) for name, path in weights.items()
+        name: Restorer(path, tile=tile, overlap=overlap, dtype=dtype, device=device, trust=trust)
+        for name, path in weights.items()
     }
     for name, restorer in restorers.items():
         if restorer.network.scale != 1:
@@ -219,6 +222,7 @@ def upscale(
     dtype: Dtype = "fp32",
     device: str = "auto",
     suffix: str | None = None,
+    trust: str | None = None,
 ) -> Outcome:
     """Restore pictures with one network: `NAME.png`, or `NAME_SUFFIX.png`.
 
@@ -233,6 +237,7 @@ def upscale(
         dtype: Number format for inference; bf16 uses autocast.
         device: Device for inference: auto (a GPU if available), cpu, cuda:1.
         suffix: Suffix of the written names: NAME_SUFFIX.png.
+        trust: Class of your own, package.module:Class, whose code may run if the weights name it.
 
     Returns:
         How many pictures were made and kept, and which could not be read.
@@ -263,7 +268,7 @@ def upscale(
     if suffix is not None and not re.fullmatch(r"[\w.-]+", suffix):
         raise SettingsError(f"`suffix` {suffix!r}: expected letters, digits, '_', '.' and '-'")
     device = own_device(device)
-    restorer = Restorer(weights, tile=tile, overlap=overlap, dtype=dtype, device=device)
+    restorer = Restorer(weights, tile=tile, overlap=overlap, dtype=dtype, device=device, trust=trust)
     ending = f"_{suffix}" if suffix else ""
     settings = {"tile": tile or "auto", "overlap": overlap, "dtype": dtype, "suffix": suffix}
     content = {"input": origin, "settings": settings, "weights": {"network": restorer.identity}}
@@ -375,7 +380,14 @@ class Restorer:
     """
 
     def __init__(
-        self, weights: str | Path, *, tile: int | None, overlap: int, dtype: Dtype, device: str = "cpu"
+        self,
+        weights: str | Path,
+        *,
+        tile: int | None,
+        overlap: int,
+        dtype: Dtype,
+        device: str = "cpu",
+        trust: str | None = None,
     ) -> None:
         self._weights = weights
         try:
@@ -388,7 +400,7 @@ class Restorer:
             print_line(f"{weights}: a network of another project, {self.network.config['architecture']}")
             self.identity = {"sha256": sha256_of_file(Path(weights)), **self.network.config}
         else:
-            self.network = checkpoint.build(device)
+            self.network = checkpoint.build(device, trust)
             self.identity = {"sha256": checkpoint.sha256, "network": checkpoint.network_name, **checkpoint.args}
         if self.network.channels_last:
             self.network.to(memory_format=torch.channels_last)

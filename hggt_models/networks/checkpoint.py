@@ -4,11 +4,11 @@ An official `.pth` does not name its network: name and sizes are inferred from t
 safetensors files carry them as JSON. The full state of a training run is kept elsewhere (`training/run_folder.py`).
 """
 
-import json
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import safetensors.torch
 import torch
@@ -17,17 +17,23 @@ from torch import Tensor
 from hggt_data.errors import HubError, WeightsError
 from hggt_data.hub.repository import Repository, is_hub_id
 from hggt_data.io.files import atomic_file, sha256_of_file
-from hggt_data.io.parsing import parse_json
-from hggt_data.io.text import format_examples, plural
 from hggt_data.ranges import require_kind
-from hggt_models.networks import NETWORKS, Network, NetworkError, build_network, network_args
-from hggt_models.networks.community import CommunityNetwork
+from hggt_models.networks import (
+    Network,
+    NetworkError,
+    build_network,
+    is_network_name,
+    rebuild_network,
+)
+from hggt_models.networks.community import CommunityNetwork, plausible_numbers, trainable_network
+from hggt_models.networks.external import ExternalNetwork, Traits
+from hggt_models.networks.external_classes import is_external, runs_own_code
+from hggt_models.networks.identify import UnknownNetworkError, format_header, identify, parse_header, read_traits
 from hggt_models.networks.weights import (
     NOT_FINITE,
     WEIGHTS_ENDINGS,
     CheckpointError,
     StateDict,
-    describe_faults,
     find_faults,
     load_state,
     read_metadata,
@@ -39,16 +45,11 @@ from hggt_models.networks.wrappers import unwrap, variants
 
 __all__ = ["Checkpoint", "CheckpointError", "load_checkpoint", "load_community_network", "load_network", "save_network"]
 
-# All metadata goes under one key: the order of several would differ from run to run, and with it the bytes.
-_HEADER_KEY = "hggt"
+Known = TypeVar("Known")
 
 # Files of a published network, and the folder where a training run keeps its weights by iteration.
 WEIGHTS_FILE, CONFIG_FILE = "model.safetensors", "config.json"
 RUN_WEIGHTS = "weights"
-
-
-class UnknownNetworkError(CheckpointError):
-    """The weights fit none of our networks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,13 +58,15 @@ class Checkpoint:
 
     Attributes:
         path: The file.
-        network_name: Key of `NETWORKS`.
+        network_name: Key of `NETWORKS`, or the name of a class of another project.
         args: All arguments of the network.
         state: The weights, on the CPU.
         source_key: Entry of the file that held them, such as `params_ema` or `state_dict.generator`; None if the file
             holds only weights.
         sha256: Hash of the file.
         metadata: Further metadata of a safetensors file.
+        names_itself: Whether the file names its network, as hggt writes it; else it was recognised.
+        traits: What is known of a class of another project.
     """
 
     path: Path
@@ -73,14 +76,49 @@ class Checkpoint:
     source_key: str | None
     sha256: str
     metadata: Mapping[str, str]
+    names_itself: bool = False
+    traits: Traits | None = None
 
-    def build(self, device: str = "cpu") -> Network:
-        """Build the network with these weights, in eval mode. CheckpointError if they do not fit."""
-        with torch.device("meta"):  # compare shapes first, so that absurd sizes in a file cost no memory
-            load_state(build_network(self.network_name, **self.args), self.state, str(self.path))
-        network = build_network(self.network_name, **self.args)
+    @property
+    def scale(self) -> int:
+        """Output side divided by input side."""
+        if self.traits is not None:
+            return self.traits.scale
+        with torch.device("cpu" if is_external(self.network_name) else "meta"):
+            return self._rebuild().scale
+
+    def build(self, device: str = "cpu", trust: str | None = None) -> Network:
+        """Build the network with these weights, in eval mode.
+
+        `trust` is the class of one's own that may run. CheckpointError if it is another, or if the weights do not fit.
+        """
+        if runs_own_code(self.network_name) and trust != self.network_name:
+            raise CheckpointError(
+                f"{self.path} is a network of the class {self.network_name}, whose code would run; if you trust it, "
+                f"pass `trust` {self.network_name}" + (f" instead of {trust}" if trust else "")
+            )
+        if is_external(self.network_name):
+            network = self._rebuild()
+        else:
+            with torch.device("meta"):  # compare shapes first, so that absurd sizes in a file cost no memory
+                load_state(build_network(self.network_name, **self.args), self.state, str(self.path))
+            network = build_network(self.network_name, **self.args)
         load_state(network, self.state, str(self.path))
         return network.eval().to(device)
+
+    def _rebuild(self) -> Network:
+        try:
+            return rebuild_network(self.network_name, self.args, self.traits, plausible_numbers(self.state))
+        except NetworkError as error:
+            raise CheckpointError(f"{self.path}: {error}") from error
+
+    def save(self, path: str | Path) -> None:
+        """Write the same network with its metadata, as `save_network` does; a class of one's own is not run."""
+        if not runs_own_code(self.network_name):
+            save_network(self.build(), path, self.metadata)
+            return
+        config = {"name": self.network_name, **self.args}
+        _write(Path(path), self.state, config, self.traits, self.metadata)
 
 
 def load_checkpoint(source: str | Path, revision: str | None = None) -> Checkpoint:
@@ -92,9 +130,34 @@ def load_checkpoint(source: str | Path, revision: str | None = None) -> Checkpoi
     """
     path = _find(source, revision)
     found, source_key, header = _read(path)
-    name, args, state = _identify(path, found, header)
-    metadata = {key: str(text) for key, text in header.items() if key != "network"}
-    return Checkpoint(path, name, args, state, source_key, sha256_of_file(path), metadata)
+    name, args, state = identify(path, found, header)
+    metadata = {key: str(text) for key, text in header.items() if key not in ("network", "traits")}
+    traits = read_traits(path, header) if is_external(name) else None
+    return Checkpoint(path, name, args, state, source_key, sha256_of_file(path), metadata, "network" in header, traits)
+
+
+def load_initial_checkpoint(source: str | Path) -> Checkpoint:
+    """Read weights to train further: those of one of our networks, or else of one that spandrel recognises."""
+    try:
+        return load_checkpoint(source)
+    except UnknownNetworkError as ours:
+        path = Path(source)
+        state, source_key, _ = _read(path)
+        try:
+            network = _first_known(path, state, trainable_network)
+        except CheckpointError as theirs:
+            raise CheckpointError(f"{ours}; {str(theirs).removeprefix(f'{path}: ')}") from theirs
+    args = {name: value for name, value in network.config.items() if name != "name"}
+    kept = network.state_dict()
+    return Checkpoint(path, network.name, args, kept, source_key, sha256_of_file(path), {}, traits=network.traits)
+
+
+def load_weights(path: str | Path, network: torch.nn.Module) -> None:
+    """Load the weights in a file into a network that they fit, whatever a training program put around them."""
+    state, _, _ = _read(Path(path))
+    expected = network.state_dict()
+    fitting = (one for one in variants(state) if not find_faults(expected, one).keys() - {NOT_FINITE})
+    load_state(network, next(fitting, state), str(path))
 
 
 def load_metadata(source: str | Path) -> tuple[Path, dict[str, str]]:
@@ -104,11 +167,13 @@ def load_metadata(source: str | Path) -> tuple[Path, dict[str, str]]:
         if not path.is_file():
             raise WeightsError(f"{path} does not exist")
         return path, {}
-    header = _parse_header(path, read_metadata(path))
-    return path, {key: str(text) for key, text in header.items() if key != "network"}
+    header = parse_header(path, read_metadata(path))
+    return path, {key: str(text) for key, text in header.items() if key not in ("network", "traits")}
 
 
-def load_network(source: str | Path, device: str = "cpu", *, revision: str | None = None) -> Network:
+def load_network(
+    source: str | Path, device: str = "cpu", *, revision: str | None = None, trust: str | None = None
+) -> Network:
     """Load a network with its weights, in eval mode.
 
     Args:
@@ -117,13 +182,14 @@ def load_network(source: str | Path, device: str = "cpu", *, revision: str | Non
             `ORG/NAME` on the Hub.
         device: Torch device.
         revision: Tag, branch or commit on the Hub.
+        trust: Class of your own, `package.module:Class`, whose code may run if the file names it.
 
     Returns:
         The network. It maps images, float (N, 3, H, W) in [0, 1], to (N, 3, scale * H, scale * W).
 
     Raises:
         WeightsError: The file does not exist, or the folder contains no weights.
-        CheckpointError: The file is damaged, would run code, or belongs to none of our networks.
+        CheckpointError: The file is damaged, would run code that is not trusted, or belongs to no known network.
         HubError: The network is neither a local file nor available on the Hub.
 
     Example:
@@ -136,7 +202,7 @@ def load_network(source: str | Path, device: str = "cpu", *, revision: str | Non
         ...     load_network(path).scale
         4
     """
-    return load_checkpoint(source, revision).build(device)
+    return load_checkpoint(source, revision).build(device, trust)
 
 
 def load_community_network(source: str | Path, device: str = "cpu") -> Network:
@@ -148,15 +214,20 @@ def load_community_network(source: str | Path, device: str = "cpu") -> Network:
     path = Path(source)
     state, _, header = _read(path)
     try:
-        name, *_ = _identify(path, state, header)
+        name, *_ = identify(path, state, header)
     except UnknownNetworkError:
         pass
     else:
         raise CheckpointError(f"{path} contains our own network {name}; use load_network")
+    return _first_known(path, state, CommunityNetwork).eval().to(device)
+
+
+def _first_known(path: Path, state: StateDict, recognise: Callable[[StateDict], Known]) -> Known:
+    """What spandrel recognises in the weights, or in those under a prefix."""
     faults = []
     for variant in variants(state):
         try:
-            return CommunityNetwork(variant).eval().to(device)
+            return recognise(variant)
         except NetworkError as error:
             faults.append(error)
     raise CheckpointError(f"{path}: {faults[0]}") from faults[0]
@@ -186,14 +257,28 @@ def save_network(network: Network, path: str | Path, metadata: Mapping[str, str]
     """
     require_kind(Network, "that of `build_network` or `load_network`", network=network)
     path = Path(path)
-    if network.name not in NETWORKS:
-        raise CheckpointError(f"{path}: only our own networks can be saved; got {network.name}")
+    if not is_network_name(network.name):
+        raise CheckpointError(f"{path}: only networks of `build_network` can be saved; got {network.name}")
     if path.suffix != ".safetensors":
         raise CheckpointError(f"{path}: expected a name that ends with .safetensors")
-    tensors = {key: tensor.detach().cpu().contiguous() for key, tensor in network.state_dict().items()}
-    header = json.dumps({"network": network.config, **(metadata or {})}, ensure_ascii=False)
+    network.refresh()
+    traits = network.complete_traits() if isinstance(network, ExternalNetwork) else None
+    _write(path, network.state_dict(), network.config, traits, metadata or {})
+
+
+def _write(
+    path: Path, state: StateDict, config: Mapping[str, Any], traits: Traits | None, metadata: Mapping[str, str]
+) -> None:
+    # Weights that share memory, which safetensors refuses, are written separately.
+    shared = Counter(tensor.untyped_storage().data_ptr() for tensor in state.values())
+    tensors = {
+        key: (tensor.detach().clone() if shared[tensor.untyped_storage().data_ptr()] > 1 else tensor.detach())
+        .cpu()
+        .contiguous()
+        for key, tensor in state.items()
+    }
     with atomic_file(path) as file:
-        file.write(safetensors.torch.save(tensors, {_HEADER_KEY: header}))
+        file.write(safetensors.torch.save(tensors, format_header(config, traits, metadata)))
 
 
 def _find(source: str | Path, revision: str | None) -> Path:
@@ -227,77 +312,4 @@ def _read(path: Path) -> tuple[dict[str, Tensor], str | None, dict[str, Any]]:
     if ending != ".safetensors":
         return *unwrap(read_pth(path), str(path)), {}
     content, metadata = read_safetensors(path)
-    return require_state_dict(content, str(path)), None, _parse_header(path, metadata)
-
-
-def _parse_header(path: Path, metadata: Mapping[str, str]) -> dict[str, Any]:
-    """Metadata of one of our files; empty if another program wrote it."""
-    text = metadata.get(_HEADER_KEY, "{}")
-    try:
-        header = parse_json(text)
-    except ValueError:
-        header = None
-    network = header.get("network", {"name": ""}) if isinstance(header, dict) else None
-    if not isinstance(network, dict) or "name" not in network:
-        raise CheckpointError(f"{path}: metadata is {text!r:.60}; expected JSON with the network's name and arguments")
-    return dict(header)
-
-
-def _identify(path: Path, state: StateDict, header: Mapping[str, Any]) -> tuple[str, dict[str, Any], StateDict]:
-    """Name and arguments of the network, from the metadata or else from keys and shapes, and its weights.
-
-    UnknownNetworkError if they are not those of one of our networks; it says what is wrong if they nearly are.
-    """
-    if "network" in header:
-        config: dict[str, Any] = dict(header["network"])
-        name = str(config.pop("name"))
-        args = _checked_args(path, name, config)
-        _require_sizes(path, name, args, state)
-        return name, args, state
-    faults = []
-    for variant in variants(state):
-        for name in NETWORKS:
-            try:
-                found = _recognise(path, name, variant)
-                if found is None:
-                    continue
-                args = _checked_args(path, name, found)
-                with torch.device("meta"):
-                    expected = build_network(name, **args).state_dict()
-                if not (differences := find_faults(expected, variant)).keys() - {NOT_FINITE}:
-                    return name, args, variant
-                faults.append(f"{path} {describe_faults(expected, differences)}")
-            except CheckpointError as error:
-                faults.append(str(error))
-    if faults:
-        raise UnknownNetworkError(faults[0])
-    raise UnknownNetworkError(
-        f"{path}: none of our networks has its {plural(len(state), 'tensor')} ({format_examples(list(state), 1)}): "
-        f"{', '.join(NETWORKS)}"
-    )
-
-
-def _recognise(path: Path, name: str, state: StateDict) -> dict[str, Any] | None:
-    """The arguments of a network that keys and shapes determine; None if they belong to another network."""
-    try:
-        return NETWORKS[name].recognise({key: tensor.shape for key, tensor in state.items()})
-    except (LookupError, ValueError, ArithmeticError) as error:
-        raise CheckpointError(f"{path} has keys of {name}, but not all that determine its sizes") from error
-
-
-def _checked_args(path: Path, name: str, args: Mapping[str, Any]) -> dict[str, Any]:
-    try:
-        return asdict(network_args(name, args))
-    except NetworkError as error:
-        raise CheckpointError(f"{path}: {error}") from error
-
-
-def _require_sizes(path: Path, name: str, args: Mapping[str, Any], state: StateDict) -> None:
-    """Refuse metadata whose numbers are not those of the tensors: building what it claims could fill the memory."""
-    found = _recognise(path, name, state)
-    if found is None:
-        raise CheckpointError(f"{path}: its metadata names a {name}, but its tensors belong to another network")
-    for arg, value in found.items():
-        counts = tuple(value) if isinstance(value, list | tuple) else value
-        if not isinstance(value, float) and args[arg] != counts:
-            raise CheckpointError(f"{path}: its metadata says {arg} {args[arg]}, but its tensors have {counts}")
+    return require_state_dict(content, str(path)), None, parse_header(path, metadata)

@@ -67,7 +67,7 @@ class Network(nn.Module):
         channels_last: Whether the channels-last memory format is faster, see docs/benchmarks.md.
     """
 
-    name: ClassVar[str]
+    name: str
     args_type: ClassVar[type[NetworkArgs]]
     scale: int
     window: int
@@ -83,6 +83,9 @@ class Network(nn.Module):
     def config(self) -> dict[str, Any]:
         """Name and arguments for JSON; `build_network(**config)` builds the same network."""
         return {"name": self.name, **asdict(self.args)}
+
+    def refresh(self) -> None:
+        """Recompute what is derived from the weights, before they are saved; some classes of other projects need it."""
 
     @classmethod
     def recognise(cls, shapes: Shapes) -> dict[str, Any] | None:

@@ -4,6 +4,7 @@ import copy
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import Any, TypeVar, cast
 
 import torch
@@ -14,7 +15,9 @@ from hggt_models.config.train import TrainConfig
 from hggt_models.data.make_pairs import TrainingPairs
 from hggt_models.losses.perceptual import PerceptualLoss
 from hggt_models.losses.positives import nearest_target
-from hggt_models.networks import Network, build_network
+from hggt_models.networks import Network, build_discriminator, build_network
+from hggt_models.networks.checkpoint import load_weights
+from hggt_models.networks.external import ExternalClass
 from hggt_models.networks.weights import StateDict, load_state
 from hggt_models.runtime import Runtime
 from hggt_models.training.discriminator_losses import DiscriminatorLosses
@@ -32,14 +35,21 @@ class Learner:
     """The generator, its moving average, the discriminator if there is one, and their losses and optimizers.
 
     All processes of a run build theirs from the same seed, and stay equal because gradients are averaged over all. The
-    generator starts from the weights in `initial`, or from random ones.
+    generator starts from the weights in `initial`, or from random ones; the discriminator, from those in the file
+    `initial_discriminator`.
     """
 
-    def __init__(self, config: TrainConfig, runtime: Runtime, initial: StateDict | None = None) -> None:
+    def __init__(
+        self,
+        config: TrainConfig,
+        runtime: Runtime,
+        initial: StateDict | None = None,
+        initial_discriminator: Path | None = None,
+    ) -> None:
         torch.manual_seed(config.seed)
         self._config = config
         self._runtime = runtime
-        self.generator = self._build(config.generator.name, config.generator.args)
+        self.generator = self._placed(build_network(config.generator.name, **config.generator.args))
         if initial is not None:
             load_state(self.generator, initial, "the network to start from")
         self.ema = Ema(self.generator, config.ema_decay) if config.ema_decay else None
@@ -50,7 +60,11 @@ class Learner:
         self._generator_optimizer = make_optimizer(self.generator, config)
         self.discriminator: Network | None = None
         if config.has_discriminator:
-            self.discriminator = self._build(config.discriminator.name, config.discriminator.args)
+            built = build_discriminator(config.discriminator.name, config.discriminator.args, config.crop_px)
+            if initial_discriminator is not None:
+                load_weights(initial_discriminator, built)
+            self.discriminator = self._placed(built)
+            self._judging = [weights for weights in self.discriminator.parameters() if weights.requires_grad]
             self._compiled_discriminator = self._compiled(self.discriminator, "discriminator")
             self._discriminator_optimizer = make_optimizer(self.discriminator, config)
         for optimizer in self._optimizers:
@@ -67,6 +81,15 @@ class Learner:
         self._discriminator_losses = DiscriminatorLosses(config, runtime)
 
     @property
+    def frozen(self) -> dict[str, list[str]]:
+        """Parameters of the networks of other projects that get no gradient, and were therefore frozen."""
+        return {
+            key: network.frozen
+            for key, network in (("generator", self.generator), ("discriminator", self.discriminator))
+            if isinstance(network, ExternalClass) and network.frozen
+        }
+
+    @property
     def result(self) -> Network:
         """The trained network: the moving average if there is one, else the generator."""
         return self.ema.network if self.ema else self.generator
@@ -80,11 +103,17 @@ class Learner:
         """
         losses = self._compute([next_pairs() for _ in range(self._config.accumulate)])
         for network in self._networks:
-            self._runtime.average([weights.grad for weights in network.parameters() if weights.grad is not None])
+            self._runtime.average(_gradients(network))
             if self._config.clip_norm:
                 nn.utils.clip_grad_norm_(network.parameters(), self._config.clip_norm)
         self._update(rate)
         return losses
+
+    @property
+    def trial_samples(self) -> int:
+        """How many samples a trial needs: two with batch norm, which cannot train on one value for each channel."""
+        modules = (module for network in self._networks for module in network.modules())
+        return 2 if any(isinstance(module, nn.modules.batchnorm._BatchNorm) for module in modules) else 1
 
     def try_out(self, pairs: TrainingPairs) -> None:
         """Raise whatever error a step with such pairs would meet; nothing changes."""
@@ -164,7 +193,7 @@ class Learner:
 
     def _compute_generator(self, parts: list[TrainingPairs]) -> tuple[Losses, list[Tensor]]:
         if self.discriminator is not None:
-            self.discriminator.requires_grad_(False)
+            _set_requires_grad(self._judging, False)
         discriminator = self._compiled_discriminator if self.discriminator is not None else None
         average = self.ema.network if self.ema else None
         self._generator_optimizer.zero_grad()
@@ -184,7 +213,7 @@ class Learner:
 
     def _compute_discriminator(self, parts: list[TrainingPairs], outputs: list[Tensor]) -> Losses:
         assert self.discriminator is not None
-        self.discriminator.requires_grad_(True)
+        _set_requires_grad(self._judging, True)
         self._discriminator_optimizer.zero_grad()
         means: Losses = {}
         for pairs, output in zip(parts, outputs, strict=True):
@@ -195,8 +224,8 @@ class Learner:
             _add(means, losses, len(parts))
         return means
 
-    def _build(self, name: str, args: Mapping[str, Any]) -> Network:
-        network = build_network(name, **args).to(self._runtime.device)
+    def _placed(self, network: Network) -> Network:
+        network = network.to(self._runtime.device)
         return self._in_format(join_batch_norm(network, self._runtime), network.channels_last)
 
     def _in_format(self, network: Module, prefers_channels_last: bool) -> Module:
@@ -215,6 +244,22 @@ def _with_nearest_target(pairs: TrainingPairs, output: Tensor) -> TrainingPairs:
     assert pairs.has_target is not None
     target = nearest_target(output, pairs.targets, pairs.has_target)
     return replace(pairs, target=target, real=target)
+
+
+def _set_requires_grad(parameters: list[nn.Parameter], flag: bool) -> None:
+    for weights in parameters:
+        weights.requires_grad_(flag)
+
+
+def _gradients(network: nn.Module) -> list[Tensor]:
+    """All gradients; 0 for parameters that this step did not use, because another process may have used them."""
+    gradients = []
+    for weights in network.parameters():
+        if weights.requires_grad:
+            if weights.grad is None:
+                weights.grad = torch.zeros_like(weights)
+            gradients.append(weights.grad)
+    return gradients
 
 
 def _copy(source: StateDict, target: StateDict) -> None:

@@ -4,7 +4,7 @@ import json
 import platform
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -15,6 +15,7 @@ import torch
 
 from hggt_data.errors import OutputError
 from hggt_data.hub.repository import is_hub_id
+from hggt_data.io.files import sha256_of_file
 from hggt_data.io.text import plural
 from hggt_data.licence import joined_license
 from hggt_data.ranges import CountOrNone, require_ranges
@@ -22,8 +23,7 @@ from hggt_models.config.reader import ConfigError
 from hggt_models.config.recorded import completed, differences
 from hggt_models.config.train import ROUNDING_KEYS, TrainConfig
 from hggt_models.data.training_data import TrainingData
-from hggt_models.networks.checkpoint import Checkpoint, CheckpointError
-from hggt_models.networks.weights import StateDict
+from hggt_models.networks.checkpoint import Checkpoint
 from hggt_models.runtime import Runtime
 from hggt_models.training.run_record import RunRecord
 
@@ -40,6 +40,8 @@ class TrainingRun:
         data: Data to learn from.
         output: Folder of the run.
         init: Network to start from [default: random weights].
+        adopted: Settings, `KEY=VALUE`, that `config` has from the network to start from; see `adopted_settings`.
+        init_discriminator: Weights that the discriminator starts from [default: random weights].
         like: Run whose settings it took over instead of a recipe's.
         workers: Processes that read images, for each device; 0 reads them in this process.
 
@@ -62,11 +64,17 @@ class TrainingRun:
     data: TrainingData
     output: Path | str
     init: Checkpoint | None = None
+    adopted: Sequence[str] = ()
+    init_discriminator: Path | None = None
     like: RunRecord | None = None
     workers: CountOrNone = 0
 
     def __post_init__(self) -> None:
         require_ranges(self)
+        if self.init_discriminator is not None and not self.config.has_discriminator:
+            raise ConfigError(
+                "`init_discriminator` is given, but loss.adversarial is 0, so that there is no discriminator"
+            )
 
     def metadata(self) -> dict[str, str]:
         """The origin of the trained weights, which is written into their files; nothing about this machine."""
@@ -82,6 +90,8 @@ class TrainingRun:
             known["settings_from"] = f"{self.like.recipe} sha256:{self.like.sha256}"
         if self.init:
             known["started_from"] = f"{self.init.metadata.get('recipe', 'weights')} sha256:{self.init.sha256}"
+        if self.init_discriminator:
+            known["discriminator_started_from"] = f"sha256:{sha256_of_file(self.init_discriminator)}"
         if self.config.uses_vgg and self.config.perceptual.weights == "random":
             known["note"] = _TRIAL_NOTE
         return known
@@ -114,6 +124,9 @@ def require_same_run(path: Path, record: Mapping[str, Any], run: TrainingRun) ->
     initial = record.get("initial")
     if run.init and (initial is None or initial["sha256"] != run.init.sha256):
         changes.append(f"`init` is {run.init.path}, was {initial['path'] if initial else 'random weights'}")
+    judge, initial = run.init_discriminator, record.get("initial_discriminator")
+    if judge and (initial is None or initial["sha256"] != sha256_of_file(judge)):
+        changes.append(f"`init_discriminator` is {judge}, was {initial['path'] if initial else 'random weights'}")
     if changes:
         raise OutputError(
             f"{path} contains a run with other settings: {'; '.join(changes)}. Choose a new folder, or resume with the "
@@ -130,26 +143,6 @@ def require_start(run: TrainingRun) -> None:
         )
 
 
-def initial_weights(run: TrainingRun) -> StateDict | None:
-    """The weights to start from, which must be those of the network that the recipe trains."""
-    initial, wanted = run.init, run.config.generator
-    if initial is None:
-        return None
-    if initial.network_name != wanted.name:
-        raise CheckpointError(f"`init` {initial.path} is {initial.network_name}, but the recipe trains {wanted.name}")
-    changes = [
-        f"{name} is {initial.args[name]!r} in the file and {value!r} in the settings"
-        for name, value in wanted.args.items()
-        if initial.args[name] != value
-    ]
-    if changes:
-        raise CheckpointError(
-            f"`init` {initial.path} is {wanted.name} with other arguments: {'; '.join(changes)}; change the "
-            "settings generator.NAME"
-        )
-    return initial.state
-
-
 def describe_beginning(run: TrainingRun, done: int) -> str:
     """Where a run starts, or resumes after so many iterations."""
     if done > run.config.iterations:
@@ -157,7 +150,8 @@ def describe_beginning(run: TrainingRun, done: int) -> str:
     if done:
         return f"resuming after {done:,} of {run.config.iterations:,} iterations"
     if run.init:
-        return f"starting from {run.init.path}"
+        adopted = f", a network {run.init.network_name} of scale {run.config.scale}" if run.adopted else ""
+        return f"starting from {run.init.path}{adopted}"
     if run.config.starts_from:
         return f"starting from random weights; the published run starts from a network of {run.config.starts_from}"
     return "starting from random weights"

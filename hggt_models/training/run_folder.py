@@ -93,6 +93,11 @@ class RunFolder:
             raise OutputError(f"{path} is not the record of a training run ({error}); choose a new folder") from error
         return record
 
+    def adopted_settings(self) -> list[str]:
+        """The settings that an earlier start of this run took from the network it began with."""
+        initial = (self.read_record() or {}).get("initial") or {}
+        return [str(text) for text in initial.get("adopted", [])]
+
     def write_record(self, record: Mapping[str, Any]) -> None:
         """Write what the run is."""
         write_json(self.path / RECORD, dict(record))

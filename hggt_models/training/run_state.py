@@ -11,6 +11,7 @@ from typing import Any
 import torch
 
 from hggt_data.errors import HggtError, OutputError, WorkerError
+from hggt_data.io.files import sha256_of_file
 from hggt_data.io.text import plural
 from hggt_models.config.reader import ConfigError
 from hggt_models.data.loader import PairLoader, redistribute_pools
@@ -19,6 +20,7 @@ from hggt_models.memory import ran_out_of_memory
 from hggt_models.networks.weights import first_line
 from hggt_models.runtime import Runtime, lost_another_process
 from hggt_models.training.best_weights import BestWeights
+from hggt_models.training.initial_network import describe_networks, initial_weights
 from hggt_models.training.learner import Learner
 from hggt_models.training.loss_meter import DivergedError, LossMeter, blank_loss
 from hggt_models.training.optimizers import learning_rate
@@ -26,7 +28,6 @@ from hggt_models.training.prepare import (
     TrainingRun,
     describe_beginning,
     describe_start,
-    initial_weights,
     require_same_run,
     require_start,
     warnings,
@@ -35,7 +36,8 @@ from hggt_models.training.run_folder import RunFolder, State
 from hggt_models.training.switches import operation_without_deterministic_version
 from hggt_models.training.validation import Validated
 
-_INHERITED = ("started_from", "data_license", "settings_from")  # keys of the weights' metadata
+# Keys of the weights' metadata.
+_INHERITED = ("started_from", "discriminator_started_from", "data_license", "settings_from")
 
 
 class RunState:
@@ -70,7 +72,7 @@ class RunState:
         # The origin of a run stays the same, whether or not the initial weights are named again when it resumes.
         inherited = {key: self._earlier[key] for key in _INHERITED if key in self._earlier}
         self._metadata = {**run.metadata(), **inherited}
-        self.learner = Learner(run.config, runtime, initial_weights(run))
+        self.learner = Learner(run.config, runtime, initial_weights(run), run.init_discriminator)
         self.loader = PairLoader(run.data.samples, run.config, runtime, run.workers)
         self._meter = LossMeter(run.config.loss.pixel, starts_trained=run.init is not None)
         if checkpoint is not None:
@@ -82,11 +84,12 @@ class RunState:
         self._parts = (self.learner, self.loader.pool, self._meter)
         self.is_saving = False
         self._is_whole = True  # not in the middle of a step
+        self.notes += describe_networks(self.learner.generator, self.learner.frozen)
         self.notes += warnings(run, self._earlier.get("config", {}))
         self.notes.append(describe_beginning(run, self.done))
 
     def try_out(self) -> None:
-        """Compute one sample forward and backward before the first iteration; all processes call this together.
+        """Compute a sample or two forward and backward before the first iteration; all processes call this together.
 
         ConfigError if the settings cannot work. Compiled networks are left to the first iteration, because they would
         be compiled for a single sample; except with `deterministic`, which not every operation can be.
@@ -94,7 +97,7 @@ class RunState:
         if self._config.compile and not self._config.deterministic:
             return
         try:
-            self._runtime.together(lambda: self.learner.try_out(self.loader.first()))
+            self._runtime.together(lambda: self.learner.try_out(self.loader.first(self.learner.trial_samples)))
         except Exception as error:
             if isinstance(error, HggtError | OSError) or ran_out_of_memory(error):
                 raise
@@ -155,6 +158,7 @@ class RunState:
         with self._naming_last_checkpoint():
             self._require_sound(self._runtime)
         with self._saving():
+            self.learner.result.refresh()
             self._folder.write_checkpoint(
                 self.done, self.learner.state_dict(), self._share(), self._runtime, self._config.checkpoint.keep
             )
@@ -222,6 +226,7 @@ class RunState:
             raise WorkerError(f"{self._runtime.device} does not respond")
         self._require_sound(Runtime(device=self._runtime.device))
         with self._saving():
+            self.learner.result.refresh()
             self._folder.write_checkpoint_alone(self.done, self.learner.state_dict(), self._share(), self._runtime.rank)
             self._saved = self.done
             self._write_weights()
@@ -250,7 +255,11 @@ class RunState:
     def record(self) -> None:
         """Write the run's record, and what an earlier process was killed before writing; for the leading process."""
         run, folder = self._run, self._folder
-        initial = {"path": str(run.init.path), "sha256": run.init.sha256} if run.init else None
+        initial: State | None = None
+        if run.init:
+            initial = {"path": str(run.init.path), "sha256": run.init.sha256, "adopted": list(run.adopted)}
+        judge = run.init_discriminator
+        first = {"path": str(judge), "sha256": sha256_of_file(judge)} if judge else None
         like = {"path": str(run.like.path), "sha256": run.like.sha256} if run.like else None
         self._record: State = {
             "schema_version": 1,
@@ -259,6 +268,7 @@ class RunState:
             "config": run.config.to_json(),
             "data": {"source": run.data.source, "revision": run.data.revision, **run.data.identity},
             "initial": self._earlier.get("initial", initial),
+            "initial_discriminator": self._earlier.get("initial_discriminator", first),
             "like": self._earlier.get("like", like),
             "best": asdict(self._best.best) if self._best.best else None,
             "starts": [*self._earlier.get("starts", []), describe_start(run, self._runtime, self.done)],

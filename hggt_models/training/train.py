@@ -8,13 +8,15 @@ from hggt_data.io.workers import cores_per_process
 from hggt_data.ranges import CountOrNone, require_arguments, require_lists
 from hggt_eval.metrics.device import own_device
 from hggt_models.config.recipes import load_config
+from hggt_models.config.train import TrainConfig
 from hggt_models.data.training_data import open_training_data
 from hggt_models.inference.folders import require_output_outside
-from hggt_models.networks.checkpoint import load_checkpoint
+from hggt_models.networks.checkpoint import load_initial_checkpoint
 from hggt_models.runtime import open_runtime
+from hggt_models.training.initial_network import adopted_settings
 from hggt_models.training.prepare import TrainingRun
 from hggt_models.training.run_folder import RunFolder
-from hggt_models.training.run_record import config_like
+from hggt_models.training.run_record import RunRecord, config_like
 from hggt_models.training.trainer import train_run
 
 _MAX_WORKERS = 4
@@ -28,6 +30,7 @@ def train(
     like: str | Path | None = None,
     revision: str | None = None,
     init: str | Path | None = None,
+    init_discriminator: str | Path | None = None,
     assignments: Sequence[str] = (),
     workers: CountOrNone | None = None,
     device: str = "auto",
@@ -41,7 +44,9 @@ def train(
         like: Take all settings of another run instead of a recipe: its folder, weights that it wrote, or ORG/NAME on
             the Hub.
         revision: Tag, branch or commit of `data` on the Hub.  [default: main]
-        init: Network to start from: a checkpoint, a training run's folder, or ORG/NAME on the Hub.
+        init: Network to start from: a checkpoint, a training run's folder, or ORG/NAME on the Hub. A network of another
+            project is trained instead of the recipe's, at its own scale.
+        init_discriminator: File of weights that the discriminator starts from.
         assignments: Settings to change, `KEY=VALUE`.
         workers: Worker processes that read pictures, for each device.  [default: its share of the cores, at most 4]
         device: Device for training: auto (a GPU if available), cpu, cuda:1.
@@ -79,18 +84,24 @@ def train(
         require_output_outside(output, Path(data), "data")
     if (recipe is None) == (like is None):
         raise SettingsError(f"expected a `recipe` or `like`, got {'neither' if recipe is None else 'both'}")
-    if like is None:
-        config, record = load_config(str(recipe), assignments), None
-    else:
-        config, record = config_like(like, assignments)
-    initial = load_checkpoint(init) if init else None
+    initial, folder = load_initial_checkpoint(init) if init else None, RunFolder(output)
+
+    def configured(changes: Sequence[str]) -> tuple[TrainConfig, RunRecord | None]:
+        return (load_config(str(recipe), changes), None) if like is None else config_like(like, changes)
+
+    adopted = folder.adopted_settings()
+    if initial:
+        adopted = adopted_settings(initial, lambda: configured(assignments)[0], assignments)
+    config, record = configured([*adopted, *assignments])
     with open_runtime(own_device(device)) as runtime:
         run = TrainingRun(
             recipe=record.recipe if record else Path(str(recipe)).stem,
             config=config,
-            data=open_training_data(data, config, revision, RunFolder(output).read_resume_state()),
+            data=open_training_data(data, config, revision, folder.read_resume_state()),
             output=output,
             init=initial,
+            adopted=adopted,
+            init_discriminator=Path(init_discriminator) if init_discriminator else None,
             like=record,
             workers=min(_MAX_WORKERS, cores_per_process()) if workers is None else workers,
         )

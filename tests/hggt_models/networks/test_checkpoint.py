@@ -264,7 +264,7 @@ def test_a_network_of_another_project_is_loaded_through_spandrel(tmp_path: Path)
         output = network(images)
         assert output.shape == (2, 3, 36, 28)
         torch.testing.assert_close(network(images[1:]), output[1:])
-    with pytest.raises(CheckpointError, match="only our own networks can be saved; got community"):
+    with pytest.raises(CheckpointError, match="only networks of `build_network` can be saved; got community"):
         save_network(network, tmp_path / "other.safetensors")
 
 

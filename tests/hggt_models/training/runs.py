@@ -24,6 +24,7 @@ from hggt_models.runtime import Runtime, StopSignals
 from hggt_models.training import learner
 from hggt_models.training.ema import Ema
 from hggt_models.training.loss_meter import LossMeter
+from hggt_models.training.optimizers import make_optimizer
 from hggt_models.training.prepare import TrainingRun
 from hggt_models.training.trainer import train_run
 from tests.hggt_data.kills import FORKED
@@ -124,15 +125,20 @@ def fail_in_update(place: str, step: int, patch: pytest.MonkeyPatch) -> None:
     def is_time() -> bool:
         return next(calls) == step
 
-    class Failing(torch.optim.Adam):
-        def step(self, closure: Any = None) -> Any:
+    def fail_halfway(optimizer: torch.optim.Optimizer) -> torch.optim.Optimizer:
+        step_whole = optimizer.step
+
+        def step(closure: Any = None) -> Any:
             if not is_time():
-                return super().step(closure)
-            [group] = self.param_groups
+                return step_whole(closure)
+            [group] = optimizer.param_groups
             for weights in group["params"][::2]:
                 weights.grad = None
-            super().step(closure)
+            step_whole(closure)
             raise MemoryError("halfway")
+
+        optimizer.step = step  # type: ignore[method-assign]
+        return optimizer
 
     def failing(function: Callable[..., Any]) -> Callable[..., Any]:
         def call(*arguments: Any) -> Any:
@@ -143,9 +149,9 @@ def fail_in_update(place: str, step: int, patch: pytest.MonkeyPatch) -> None:
 
         return call
 
-    def adam(network: nn.Module, _: TrainConfig) -> torch.optim.Optimizer:
+    def make(network: nn.Module, config: TrainConfig) -> torch.optim.Optimizer:
         fails = isinstance(network, UnetDiscriminator) == (place == "discriminator's optimizer")
-        return (Failing if fails else torch.optim.Adam)(network.parameters(), 1e-4, (0.9, 0.99), fused=True)
+        return fail_halfway(make_optimizer(network, config)) if fails else make_optimizer(network, config)
 
     if place == "average":
         next(calls)
@@ -154,7 +160,7 @@ def fail_in_update(place: str, step: int, patch: pytest.MonkeyPatch) -> None:
         next(calls)
         patch.setattr(LossMeter, "add", failing(LossMeter.add))
     else:
-        patch.setattr(learner, "make_optimizer", adam)
+        patch.setattr(learner, "make_optimizer", make)
 
 
 def assert_within_ten_seconds(since_s: float) -> None:

@@ -12,7 +12,7 @@ from hggt_models.training.learner import Learner
 
 def main_that_gets_stuck(arguments: list[str]) -> None:
     """The command; the process whose rank is in HGGT_STUCK gets stuck, and leaves a file of that name before."""
-    update, calls = Learner._update, itertools.count(0)  # the networks prepare for updates with one
+    update, calls = Learner._update, itertools.count(1)
 
     def gets_stuck(learner: Learner, rate: float) -> None:
         update(learner, rate)

@@ -433,10 +433,10 @@ def test_a_run_that_is_past_its_end_says_so_and_starts_no_workers(
     groups: Path, run: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(PairLoader, "start", _killed)
-    result = train(RECIPE, groups, run, *RUN, "iterations=2")
+    result = train(RECIPE, groups, run, *RUN, "iterations=3")
     assert result.exit_code == 0, result.output
-    assert "the run already has 8 iterations, more than the 2 requested" in result.output
-    assert "of 2 iterations" not in result.output
+    assert "the run already has 8 iterations, more than the 3 requested" in result.output
+    assert "of 3 iterations" not in result.output
     assert train(RECIPE, groups, run, *RUN).exit_code == 0
 
 
