@@ -8,6 +8,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from tests.chromium import browser, launch  # noqa: F401  fixtures
@@ -16,6 +17,9 @@ from tests.hggt_data.named_tree import IDS, REPO, Published, build_named, write_
 from tests.hub_client import MEMBER, USERS, ForkServer, HubClient, sign_in
 from tests.hub_server import HubServer
 
+# No test may fail because the machine is busy.
+hypothesis.settings.register_profile("hggt", deadline=None)
+hypothesis.settings.load_profile("hggt")
 # A shell starts background jobs with Ctrl-C ignored, and the processes that tests interrupt would inherit that.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -13,7 +13,7 @@ from scipy.optimize import linprog
 from hggt_data.annotate.assignment import Assignment, Excluded
 
 
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=8)
 @given(st.integers(3, 12).flatmap(lambda number: st.tuples(st.just(number), st.integers(2, min(5, number)))))
 def test_loads_are_equal_and_pairs_varied(sizes: tuple[int, int]) -> None:
     number, votes = sizes

@@ -40,7 +40,7 @@ class TestWindow:
     def test_equal_versions_show_the_first_corner(self) -> None:
         assert find_window([noise((60, 60), "a")] * 3, 30) == (0, 0)
 
-    @settings(deadline=None, max_examples=50)
+    @settings(max_examples=50)
     @given(side=st.integers(1, 60), window=st.integers(1, 60), seed=st.integers(0, 20))
     def test_no_other_window_on_its_grid_differs_more(self, side: int, window: int, seed: int) -> None:
         window = min(side, window)

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
@@ -152,7 +152,6 @@ def laplacian_by_definition(grey: NDArray[np.uint8]) -> NDArray[np.int64]:
 
 
 class TestDetail:
-    @settings(deadline=None)
     @given(height=st.integers(2, 9), width=st.integers(2, 9), seed=st.integers(0, 99))
     def test_it_is_the_variance_of_the_laplacian(self, height: int, width: int, seed: int) -> None:
         grey = noise((height, width), str(seed))[..., 0]
@@ -282,7 +281,6 @@ class TestSelection:
         left_out = Counter(place.verdict for place in places)[Verdict.OVER_LIMIT]
         assert left_out == max(0, len(everything) - limit)
 
-    @settings(deadline=None)
     @given(size=st.tuples(st.integers(1, 150), st.integers(1, 150)), seed=st.integers(0, 5))
     def test_patches_lie_inside_and_all_others_overhang(self, size: tuple[int, int], seed: int) -> None:
         original = rough(size, "a")

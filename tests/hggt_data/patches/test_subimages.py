@@ -79,7 +79,7 @@ class TestGeometry:
     def test_crops_are_numbered_row_by_row(self) -> None:
         assert PLAIN.corners((30, 35)) == [(0, 0), (0, 10), (0, 15), (10, 0), (10, 10), (10, 15)]
 
-    @settings(deadline=None, max_examples=50)
+    @settings(max_examples=50)
     @given(
         size=st.tuples(st.integers(1, 90), st.integers(1, 90)),
         crop=st.integers(1, 40),

@@ -58,7 +58,7 @@ def test_fleiss_equals_statsmodels_on_complete_items(missing: float) -> None:
     assert num_items == len(complete)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(vote_arrays, st.sampled_from(["nominal", "ordinal"]))
 def test_alpha_equals_the_krippendorff_package_on_any_votes(votes: Votes, level: Literal["nominal", "ordinal"]) -> None:
     alpha = krippendorff_alpha(votes, level)
@@ -91,7 +91,7 @@ def test_full_agreement_is_one(unanimous: Votes) -> None:
     assert fleiss_kappa(unanimous) == (1, 2)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(vote_arrays)
 def test_pairwise_agreement_equals_a_plain_loop(votes: Votes) -> None:
     share, shared = pairwise_agreement(votes)
@@ -156,7 +156,7 @@ def test_dawid_skene_finds_the_raters_accuracies() -> None:
     assert accuracies == pytest.approx([0.95, 0.8, 0.7], abs=0.03)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(vote_arrays)
 def test_dawid_skene_gives_probabilities_for_any_votes(votes: Votes) -> None:
     assume((votes >= 0).any())

@@ -221,7 +221,7 @@ def test_assignments_win_over_the_recipe(tmp_path: Path) -> None:
     assert (config.seed, config.loss.pixel, config.loss.adversarial) == (3, 0.25, 0.2)
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(st.text(max_size=12), st.sampled_from(["", "seed", "loss.pixel", "generator", "degradation", "log.wandb"]))
 def test_any_assignment_gives_a_config_or_a_config_error(text: str, key: str) -> None:
     for assignment in (key + text, f"{key}={text}", f"{text}={key}"):

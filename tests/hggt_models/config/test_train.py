@@ -501,7 +501,7 @@ def test_every_other_setting_makes_a_different_run() -> None:
 # Flat settings
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(
     st.text(),
     st.floats(min_value=0, allow_infinity=False),
@@ -541,7 +541,7 @@ json_values = st.recursive(
 some_keys = st.sampled_from([*flat_settings(make_config({})), *(f.name for f in dataclasses.fields(TrainConfig))])
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(st.dictionaries(some_keys, json_values, max_size=3))
 @example({"generator.name": ["a"]})
 @example({"milestones": [True]})

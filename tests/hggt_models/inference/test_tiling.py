@@ -84,7 +84,7 @@ class Probe(Network):
         return images.repeat_interleave(self.scale, 2).repeat_interleave(self.scale, 3)
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(
     size=st.tuples(st.integers(1, 40), st.integers(1, 40)),
     tile=st.sampled_from([None, 4, 8, 16]),

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from torch import Tensor
@@ -70,7 +70,6 @@ def test_the_triplet_is_its_formula(random_images: Callable[..., Tensor], share:
     assert loss.item() == pytest.approx(sum(each) / 5, rel=1e-5)
 
 
-@settings(deadline=None)
 @given(PIXELS, PIXELS, PIXELS, MAPS, SHARES)
 def test_the_triplet_is_bounded_and_zero_at_the_positive(y: Any, p: Any, n: Any, m: Any, share: float) -> None:
     output, positive, negative, maps = image(y).requires_grad_(), image(p), image(n), torch.from_numpy(m)[None]
@@ -115,7 +114,6 @@ def test_dpo_is_its_formula(random_images: Callable[..., Tensor]) -> None:
     assert loss.item() == pytest.approx(expected / 5, rel=1e-5)
 
 
-@settings(deadline=None)
 @given(PIXELS, PIXELS, PIXELS, PIXELS)
 def test_the_preference_is_between_minus_two_and_two(y: Any, start: Any, chosen: Any, rejected: Any) -> None:
     output = image(y).requires_grad_()
