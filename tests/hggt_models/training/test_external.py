@@ -13,7 +13,7 @@ from hggt_models.networks.checkpoint import load_checkpoint
 from hggt_models.networks.external_classes import spandrel_classes
 from tests.hggt_models.networks.small import random_images
 from tests.hggt_models.training.processes import places
-from tests.hggt_models.training.runs import SMALL_RUN, fork_command, state_of
+from tests.hggt_models.training.runs import SMALL_RUN, assert_same, fork_command, state_of
 
 spandrel = pytest.importorskip("spandrel", reason="needs the extra community: pip install 'hggt[community]'")
 
@@ -44,6 +44,7 @@ def test_a_community_checkpoint_is_fine_tuned_at_its_own_scale_by_two_processes_
     groups: Path, tmp_path: Path
 ) -> None:
     weights, output = community_span(tmp_path / "2x.pth", 2), tmp_path / "run"
+    assert train(groups, tmp_path / "whole", "iterations=2", options=["--init", weights]).exit_code == 0
     of_two = arguments(groups, tmp_path / "two", "iterations=2", options=["--init", weights])
     processes = [fork_command(of_two, tmp_path / "shown.txt", function=None, **place) for place in places()]
     for process in processes:
@@ -56,6 +57,7 @@ def test_a_community_checkpoint_is_fine_tuned_at_its_own_scale_by_two_processes_
     assert f"starting from {weights}, a network spandrel:SPAN of scale 2" in result.output.replace("\n", "")
     resumed = train(groups, output, "iterations=2")  # without naming the weights again
     assert resumed.exit_code == 0, resumed.output
+    assert_same(state_of(tmp_path / "run", 2), state_of(tmp_path / "whole", 2))
     record = json.loads((output / "run.json").read_text())
     assert (record["config"]["generator"]["upscale"], record["config"]["degradation"]["scale"]) == (2, 2)
     two, one = (state_of(tmp_path / name, 2)["state.pth"] for name in ("two", "run"))
